@@ -356,7 +356,7 @@ def _of_planted(progress: Progress) -> Progress:
 
 def _not_read(passed: PassedOver, beside: PassedOver, references: Searcher) -> tuple[str, ...]:
     films = first_frames_line(references.first_frames_alone())
-    of_training = (*filter(None, [films]), *without(references.store))
+    of_training = (*references.store.not_read, *filter(None, [films]), *without(references.store))
     said = {"generations": passed.lines, "held-out images": beside.lines, "training images": of_training}
     return tuple(f"{name}: {line}" for name, lines in said.items() for line in lines)
 

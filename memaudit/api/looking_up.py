@@ -154,8 +154,9 @@ def _looked_up(
     references.require_current()
     evidence = evidence_of(result, max_unreadable, watch.seconds, found.unread)
     store = references.store
-    films = [f"training images: {line}" for line in [first_frames_line(references.first_frames_alone())] if line]
-    return LookupRun(evidence, grown(store), (*found.plain, *films, *without(store)))
+    of_training = filter(None, (*store.not_read, first_frames_line(references.first_frames_alone())))
+    said = (f"training images: {line}" for line in of_training)
+    return LookupRun(evidence, grown(store), (*found.plain, *said, *without(store)))
 
 
 class Sought(NamedTuple):

@@ -79,6 +79,7 @@ def contents_of(path: Path) -> dict[str, object]:
         "unreadable": causes.as_dict(),
         **out_of_scope,
         **({} if manifest.views or manifest.kind == FACES else {"opt-outs": opt_out_counts(store).as_dict()}),
+        **({"not read": list(store.not_read)} if store.not_read else {}),
         **({"first frame only": films} if (films := store.first_frames_alone()) else {}),
         **_windows(store),
     }

@@ -41,7 +41,7 @@ from memaudit.images.passed_over import PassedOver
 from memaudit.images.remote import is_url
 from memaudit.images.sources import iter_images, read_image
 from memaudit.images.views import View
-from memaudit.store import SetOf, Store, StoreWriter, Tally, is_same_file, writing_store
+from memaudit.store import NotRead, SetOf, Store, StoreWriter, Tally, is_same_file, writing_store
 from memaudit.types import Int64, Progress, silent
 
 __all__ = ["EmbedOptions", "Embedded", "embed", "embed_with_views", "require_outside"]
@@ -65,16 +65,18 @@ class _Images(NamedTuple):
     def listed(self) -> _Listed:
         """What there is, by names alone; what is none is counted. Raises InputError for a repeated image_id."""
         of = SetOf(str(self.options.part or ""), states=states_of(self.sources), opt_outs=read_of(self.options.c2pa))
-        every = Tally()
+        every, passed = Tally(), self.options.passed or PassedOver()
 
         def names() -> Iterator[str]:
             nonlocal every
             every = Tally()
-            refs = self._all(contents=False, passed=self.options.passed)
+            refs = self._all(contents=False, passed=passed)
             return (ref.image_id for ref in self._taken(_tallied(refs, every) if self.options.part else refs))
 
         total = require_distinct(names)
-        return _Listed(total, of._replace(listing=every.listing if self.options.part else None))
+        unread = NotRead(tuple(unsigned(str(each)) for each in self.sources), passed.pictures, passed.unread_line)
+        listing = every.listing if self.options.part else None
+        return _Listed(total, of._replace(listing=listing, not_read=(unread,) if unread.pictures else ()))
 
     def _taken(self, refs: Iterator[ImageRef]) -> Iterator[ImageRef]:
         part = self.options.part

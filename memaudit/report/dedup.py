@@ -103,7 +103,7 @@ def _shown(
             GroupedAt(**at._asdict()) for at in grouped_at(result.pairs, steps_of(result.pairs, result.threshold))
         ],
         against=_against(result, store, against, pictures),
-        not_read=[line] if (line := first_frames_line(store.first_frames_alone())) else [],
+        not_read=[*filter(None, (*store.not_read, first_frames_line(store.first_frames_alone())))],
     )
 
 

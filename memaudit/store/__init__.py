@@ -6,7 +6,7 @@ that misses a shard or was never finished refuses to be opened: it would answer 
 
 from memaudit.store.columns import ANOTHER_FILE, NO_FILE, Columns, Row, content_digest, is_one_file, is_same_file
 from memaudit.store.distinct import Listing, Tally, counted
-from memaudit.store.manifest import FACES, IMAGES, MANIFEST, Manifest, ViewsOf, encoder_spec
+from memaudit.store.manifest import FACES, IMAGES, MANIFEST, Manifest, NotRead, ViewsOf, encoder_spec
 from memaudit.store.merging import merge, merge_by_links
 from memaudit.store.reader import (
     BLOCK_ROWS,
@@ -32,6 +32,7 @@ __all__ = [
     "Columns",
     "Manifest",
     "NamedBlock",
+    "NotRead",
     "Row",
     "Store",
     "Listing",

@@ -40,6 +40,25 @@ class ViewsOf(NamedTuple):
         return cls(raw["parent"], tuple(raw["names"]), raw.get("scheme", ""))
 
 
+class NotRead(NamedTuple):
+    """What sources that were listed together hold beside images: how many pictures, at least, that nothing here reads,
+    and a sentence on them."""
+
+    sources: tuple[str, ...]
+    pictures: int
+    line: str
+
+    def as_dict(self) -> dict[str, Any]:
+        return {"sources": list(self.sources), "pictures": self.pictures, "line": self.line}
+
+    @classmethod
+    def from_dict(cls, raw: dict[str, Any]) -> NotRead:
+        sources, line = tuple(raw["sources"]), raw["line"]
+        if not all(isinstance(text, str) for text in (line, *sources)):
+            raise ValueError("what was not read is no text")
+        return cls(sources, raw["pictures"], line)
+
+
 @dataclass(frozen=True)
 class Manifest:
     """What store.json holds. kind: IMAGES or FACES, whose rows are biometric templates; forgotten: digests of the
@@ -47,8 +66,9 @@ class Manifest:
     part: "2/5", of the images of its sources the second of five parts. listing: of a part all images that its sources
     held when it was made, so that parts of two states of them are told apart; None in parts of before. states: of each
     source what is another one once a name came or went (`growth`); empty of URLs, and in stores of before. opt_outs:
-    where reservations of rights were looked for, of every row; empty: nowhere, as in stores of before. places: from
-    where it was written, one after the other; it is the same store wherever that was.
+    where reservations of rights were looked for, of every row; empty: nowhere, as in stores of before. not_read: what
+    of its sources may be training images and is no row, by what was listed together; stores of before do not know.
+    places: from where it was written, one after the other; it is the same store wherever that was.
     bound: the file has a digest of its own, which fits.
     """
 
@@ -64,6 +84,7 @@ class Manifest:
     listing: Listing | None = None
     states: tuple[str, ...] = field(default=(), compare=False)
     opt_outs: tuple[str, ...] = ()
+    not_read: tuple[NotRead, ...] = field(default=(), compare=False)
     places: tuple[Place, ...] = field(default=(), compare=False)
     bound: bool = field(default=True, compare=False)
 
@@ -84,6 +105,7 @@ class Manifest:
             **({"listing": self.listing.as_dict()} if self.listing else {}),
             **({"states": list(self.states)} if any(self.states) else {}),
             **({"opt_outs": list(self.opt_outs)} if self.opt_outs else {}),
+            **({"not_read": [each.as_dict() for each in self.not_read]} if self.not_read else {}),
             **({"places": [place.as_dict() for place in self.places]} if self.places else {}),
             "rows": sum(s.rows for s in self.shards),
             "ok": sum(s.ok for s in self.shards),
@@ -125,6 +147,7 @@ class Manifest:
             listing=Listing(**raw["listing"]) if "listing" in raw else None,
             states=tuple(map(str, raw.get("states", ()))),
             opt_outs=tuple(map(str, raw.get("opt_outs", ()))),
+            not_read=tuple(map(NotRead.from_dict, raw.get("not_read", ()))),
             places=tuple(Place(**place) for place in raw.get("places", ())),
             bound=bound,
         )
@@ -138,6 +161,7 @@ class Manifest:
         for name, value, least, most in (
             ("shard_rows", self.shard_rows, 1, _MOST_ROWS),
             ("rows", sum(shard.rows for shard in self.shards), 0, _MOST_ROWS),
+            *(("pictures", each.pictures, 1, 1 << 62) for each in self.not_read),
             ("images listed", self.listing.number if self.listing else 0, 0, _MOST_ROWS),
         ):
             if type(value) is not int or not least <= value <= most:

@@ -150,6 +150,7 @@ def _manifest(stores: Sequence[Store], shards: Sequence[Shard], out: Path) -> Ma
         complete=True,
         states=tuple(states[source] for source in sources),
         opt_outs=looked,
+        not_read=tuple(dict.fromkeys(each for store in stores for each in store.manifest.not_read)),
         places=_places(stores, out),
     )
 

@@ -220,6 +220,12 @@ class Store:
                 count += sum(map(is_first_frame_alone, file["metadata"].asstr()[:]))
         return count
 
+    @property
+    def not_read(self) -> tuple[str, ...]:
+        """What its sources held that may be training images and is no row, in sentences. Stores of earlier versions do
+        not say."""
+        return tuple(each.line for each in self.manifest.not_read)
+
     def require_current(self) -> None:
         """Raise InconclusiveError if the store, or one that it links to, is not the one that was opened: what was read
         of it may be of two states, and its digest names neither. Costs a `stat` per shard."""

@@ -18,7 +18,7 @@ from memaudit.folders import sole_writer
 from memaudit.images.addresses import unsigned
 from memaudit.store.columns import Columns, Row, columns_of, content_digest
 from memaudit.store.distinct import Listing
-from memaudit.store.manifest import FACES, IMAGES, MANIFEST, Manifest, ViewsOf, remove_strays
+from memaudit.store.manifest import FACES, IMAGES, MANIFEST, Manifest, NotRead, ViewsOf, remove_strays
 from memaudit.store.places import Place
 from memaudit.store.reader import Store
 from memaudit.store.shard import Shard, require_whole, shard_file, shard_name
@@ -175,13 +175,14 @@ def _stored(rows: Sequence[Row], dim: int) -> NDArray[np.float16]:
 
 
 class SetOf(NamedTuple):
-    """Of which images a store is, and what was looked at of them: all as a manifest has them; states: of the sources
-    that are written now."""
+    """Of which images a store is, and what was looked at of them: all as a manifest has them; states, not_read: of the
+    sources that are written now."""
 
     part: str = ""
     listing: Listing | None = None
     states: tuple[str, ...] = ()
     opt_outs: tuple[str, ...] = ()
+    not_read: tuple[NotRead, ...] = ()
 
 
 _WHOLE_SET = SetOf()
@@ -219,6 +220,7 @@ def writing_store(
         listing=of.listing,
         states=of.states,
         opt_outs=of.opt_outs,
+        not_read=of.not_read,
         places=() if views else (Place.here(folder),),  # views are made of what their images' store finds
     )
     with sole_writer(folder):
@@ -249,6 +251,7 @@ def _continued(folder: Path, fresh: Manifest, *, append: bool) -> Manifest:
         others = tuple(source for source in begun.sources if source not in fresh.sources)
     before = dict(zip(begun.sources, begun.states, strict=False))
     states = (*(before.get(source, "") for source in others), *fresh.states) if fresh.states else ()
+    unread = [each for each in begun.not_read if append and each.sources != fresh.sources]
     looked = tuple(each for each in fresh.opt_outs if each in begun.opt_outs)  # of rows that are there as well
     places = (*begun.places, *(place for place in fresh.places if place not in begun.places))
     return replace(
@@ -258,6 +261,7 @@ def _continued(folder: Path, fresh: Manifest, *, append: bool) -> Manifest:
         listing=fresh.listing,
         states=states,
         opt_outs=looked,
+        not_read=(*unread, *fresh.not_read),
         places=places,
     )
 

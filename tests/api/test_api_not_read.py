@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import base64
+import io
 import json
 import shutil
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from manifests import edit_manifest
 from pictures import draw, photograph, write_pictures
@@ -150,3 +153,60 @@ def test_films_of_which_the_first_frame_stands_for_all_are_counted(tmp_path: Pat
     assert guard.noted == (f"training images: {line}", new)
     assert guard.notes[1].startswith(f"{new} ({folder} hold by now '0077.png'")
     assert f"Training images: {line}." in run.searched_in
+
+
+def written_table(path: Path, numbers: list[int], further: list[int]) -> Path:
+    """A row for each of these drawings, beside further ones in a column that nothing reads."""
+
+    def data(number: int) -> bytes:
+        file = io.BytesIO()
+        draw(number).save(file, "PNG")
+        return file.getvalue()
+
+    edited = [*map(data, further), *[None] * (len(numbers) - len(further))]
+    pq.write_table(pa.table({"image": list(map(data, numbers)), "edited": pa.array(edited, pa.binary())}), path)
+    return path
+
+
+def test_training_images_in_another_form_are_said_wherever_the_set_is_searched(tmp_path: Path) -> None:
+    """The store keeps it: nobody lists its sources again for an audit. It decides nothing, as what came since."""
+    (tmp_path / "training").mkdir()
+    written_table(tmp_path / "training" / "t.parquet", [1, 2, 3], [50, 51])
+    line = "not read, and they may hold what is looked for: 2 pictures in further columns of tables (t.parquet: edited)"
+    made = ma.embed(tmp_path / "training", out=tmp_path / "store", encoder="thumbnail")
+    assert made.not_read == (line,)
+    assert ma.describe(tmp_path / "store").values["not read"] == [line]
+    assert ma.run_dedup(made).results.not_read == [line]
+    run = ma.run_audit(write_pictures(tmp_path / "generations", [50, 100]), tmp_path / "store")
+    assert (run.conclusive, run.results.not_read) == (True, [f"training images: {line}"])
+    assert ma.run_lookup(tmp_path / "generations", tmp_path / "store", views="none").not_read == (
+        f"training images: {line}",
+    )
+    guard = ma.open_guard(tmp_path / "store", views="none", kinds="partial")
+    assert guard.noted == ("training images: 2 pictures of the set's sources, in another form, are not in its store",)
+    assert line in guard.notes[0]
+
+
+def test_a_store_keeps_what_was_not_read_of_each_of_its_sources(tmp_path: Path) -> None:
+    """Once, however often it is embedded and from whatever parts it is merged; what is gone is gone from it."""
+    one, two, three = (tmp_path / f"{name}.parquet" for name in ("one", "two", "three"))
+    written_table(one, [1, 2, 3, 4], [50, 51]), written_table(two, [5, 6], [52]), written_table(three, [7], [])
+
+    def pictures(folder: str) -> list[int]:
+        return [each.pictures for each in Store.open(tmp_path / folder).manifest.not_read]
+
+    ma.embed(one, tmp_path / "whole", encoder="thumbnail", shard_rows=1)
+    for source in (two, two, three):
+        ma.embed(source, tmp_path / "whole", encoder="thumbnail", shard_rows=1, append=True)
+    assert pictures("whole") == [2, 1]
+    for part in ("1/2", "2/2"):
+        name = f"part-{part[0]}"
+        ma.embed(one, tmp_path / name, encoder="thumbnail", shard_rows=1, part=part)
+    ma.merge_stores([tmp_path / "part-1", tmp_path / "part-2"], tmp_path / "merged")
+    assert pictures("merged") == [2]
+    ma.embed(two, tmp_path / "other", encoder="thumbnail", shard_rows=1)
+    ma.merge_stores([tmp_path / "merged", tmp_path / "other"], tmp_path / "both")
+    assert pictures("both") == [2, 1]
+    written_table(two, [5, 6], [])
+    ma.embed(two, tmp_path / "other", encoder="thumbnail", shard_rows=1)
+    assert pictures("other") == []
