@@ -256,7 +256,8 @@ def _warnings(pictures: Sequence[Open]) -> Iterator[str]:
     for claim, count in Counter(each.claim for each in pictures).items():
         yield (
             f"claim {claim}: of {plural(count, 'picture')} the training set may hold more than the answer lists: "
-            "answer it again, or drop what resembles them with memaudit dedup --against"
+            "answer it again, where the set has changed under the same --training-set, or drop what resembles them "
+            "with memaudit dedup --against"
         )
 
 

@@ -15,12 +15,13 @@ from memaudit.store import NO_FILE
 
 
 class Open(NamedTuple):
-    """A picture of a claim, by the digests of its file and of the training set's store, the images listed of it,
-    whether with their near-duplicates, and how closely that set was searched."""
+    """A picture of a claim, by the digests of its file and of the training set's store, how that set is called, the
+    images listed of it, whether with their near-duplicates, and how closely it was searched."""
 
     claim: int
     sha256: str
     store: str
+    training_set: str
     listed: frozenset[str]
     with_families: bool
     threshold: float
@@ -36,6 +37,7 @@ def open_pictures(answer: ClaimAnswer) -> Iterator[Open]:
                 claim=answer.claim,
                 sha256=picture.sha256,
                 store=answer.store,
+                training_set=answer.training_set,
                 listed=_listed(picture),
                 with_families=bool(answer.dedup),
                 threshold=answer.threshold,
@@ -45,17 +47,27 @@ def open_pictures(answer: ClaimAnswer) -> Iterator[Open]:
 
 def still_open(pictures: Sequence[Open], answers: Iterable[ClaimAnswer]) -> list[Open]:
     """Those of which no later answer lists all: one of the same file, from the same training set, which was searched as
-    closely, with all that is listed. Memory: these, and an answer."""
-    named: dict[tuple[str, str], set[Open]] = {}
+    closely, with all that is listed; or from another state of it, where images may have gone. Memory: these, and an
+    answer."""
+    named: dict[str, set[Open]] = {}
     for each in pictures:
-        named.setdefault((each.sha256, each.store), set()).add(each)
+        named.setdefault(each.sha256, set()).add(each)
     closed = set[Open]()
     for answer in answers:
         for picture in answer.pictures:
-            same = named.get((picture.sha256, answer.store), set())
+            same = named.get(picture.sha256, set())
             if same and not _is_open(picture, answer):
-                closed |= {each for each in same if each.listed <= _listed(picture) and _may_settle(answer, each)}
+                listed = _listed(picture)
+                closed |= {each for each in same if _lists_all(answer, listed, each) and _may_settle(answer, each)}
     return [each for each in pictures if each not in closed]
+
+
+def _lists_all(answer: ClaimAnswer, listed: frozenset[str], left: Open) -> bool:
+    """Another store may be of another set, in which the same pictures have other names: whoever answers says that it is
+    the same one, by its name."""
+    if answer.store == left.store:
+        return left.listed <= listed
+    return bool(left.training_set) and answer.training_set == left.training_set
 
 
 def _may_settle(answer: ClaimAnswer, left: Open) -> bool:

@@ -7,6 +7,7 @@ handed it: URLs are without passwords and signatures, in whatever column they st
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator
 from typing import IO
 
@@ -19,10 +20,12 @@ from memaudit.audit.prompt_weights import ImageWeights
 from memaudit.exporting.choosing import KEEP, Fates
 from memaudit.exporting.weighing import WEIGHT, weight_of
 from memaudit.images.addresses import unsigned
+from memaudit.images.cells import storable
 from memaudit.store import BLOCK_ROWS, Store
 from memaudit.types import Int64, Status
 
 _TEXTS = ("image_id", "caption", "sha256", "metadata")
+_TEXT = re.compile(r'("(?:[^"\\]|\\.)*")(\s*:)?', re.DOTALL)  # in JSON; before a colon it is a name
 
 
 def write_manifest(
@@ -60,23 +63,25 @@ def _plain(text: str) -> str:
 
 
 def _plain_metadata(metadata: str) -> str:
-    """The same of every text in an object of JSON, whose other bytes stay as they are if none is a signed URL."""
-    if "://" not in metadata:
+    """The same of every text in an object of JSON, whose other bytes stay as they are: numbers keep their digits."""
+    if "://" not in metadata and "\\" not in metadata:  # a slash may be escaped
         return metadata
     try:
-        value = json.loads(metadata)
+        json.loads(metadata, parse_int=str)  # a number of any length
+    except RecursionError:
+        pass
     except ValueError:  # of embeddings that were imported
         return _plain(metadata)
-    plain = _plain_values(value)
-    return metadata if plain == value else json.dumps(plain, ensure_ascii=False)
+    return _TEXT.sub(_plain_literal, metadata)
 
 
-def _plain_values(value: object) -> object:
-    if isinstance(value, str):
-        return _plain(value)
-    if isinstance(value, dict):
-        return {name: _plain_values(each) for name, each in value.items()}
-    return [_plain_values(each) for each in value] if isinstance(value, list) else value
+def _plain_literal(found: re.Match[str]) -> str:
+    try:
+        text = "" if found[2] else str(json.loads(found[1], strict=False))
+    except ValueError:  # nested so deeply that nobody knows whether it is JSON
+        return found[0]
+    plain = _plain(text)
+    return found[0] if plain == text else storable(json.dumps(plain, ensure_ascii=False))
 
 
 def _schema(dim: int, *, is_weighed: bool) -> pa.Schema:

@@ -25,7 +25,8 @@ _TENTHS = 10
 def reweight(
     store: Store, chosen: Selection, options: ReweightOptions = DEFAULTS, progress: Progress = silent
 ) -> Reweighted:
-    """Memory: 40 bytes for each image, 4 for each of its words and values, 12 while weights are fitted, and blocks.
+    """Memory: 40 bytes for each image, 12 for each of its words and values, up to 24 more while weights are fitted, and
+    blocks.
 
     Raises UsageError for impossible options, a store of something else than images, and a filter that removed nothing.
     """

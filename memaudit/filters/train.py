@@ -130,7 +130,7 @@ def _after(given: _Given, before: Filter, seen: str, text: TextPlane | None) -> 
         )
     left = unlabelled(before, given.labels) if same else []
     nothing_new = before.labels == seen and same and not options.measure and not options.again
-    as_before, before = (before.recall, before.precision) == options.asked, _asked(before, options)
+    as_before, before = _is_asked(before, options), _asked(before, options)
     if nothing_new and (left or before.estimate is None or as_before):
         return Round(before, None, unknown=given.unknown, left=len(left))
     before = replace(before, labels=seen)
@@ -148,8 +148,17 @@ def _after(given: _Given, before: Filter, seen: str, text: TextPlane | None) -> 
 
 def _asked(before: Filter, options: TrainOptions) -> Filter:
     """The filter by what is asked of it now: a cut that was set by other figures says nothing of these."""
-    as_before = (before.recall, before.precision) == options.asked
-    return replace(before, recall=options.recall, precision=options.precision, cut=before.cut if as_before else None)
+    cut = before.cut if _is_asked(before, options) else None
+    return replace(before, recall=options.recall, precision=options.precision, cut=cut)
+
+
+def _is_asked(before: Filter, options: TrainOptions) -> bool:
+    """Whether the filter was asked the same, and its cut is by that: 0.3.0 wrote another recall beside the cut that it
+    had."""
+    if (before.recall, before.precision) != options.asked or before.estimate is None or before.cut is None:
+        return (before.recall, before.precision) == options.asked
+    found = before.estimate.cut_of(before.recall, before.precision)
+    return found is not None and found.stratum == before.cut
 
 
 def _empty(name: str, joined: Joined, options: TrainOptions, seen: str) -> Filter:

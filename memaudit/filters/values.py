@@ -48,7 +48,8 @@ class Clusters(NamedTuple):
 
 
 def read_values(store: Store, chosen: Selection, clusters: Clusters | None, progress: Progress) -> Values:
-    """Of all images before the filter. Memory: 4 bytes for each value of each image."""
+    """Of all images before the filter. Memory: 12 bytes for each value of each image, and as many again
+    while those that few images have are left out."""
     codes, notes = ValueCodes(), set[str]()
     values, counts = [np.empty(0, np.int32)], [np.zeros(1, np.int64)]
     for low in range(0, len(chosen.rows), _BATCH):

@@ -14,7 +14,7 @@ from memaudit.store import NO_FILE, Store
 def with_same_files(result: LookupResult) -> LookupResult:
     """Put the training images that are the same file, without captions, before the other matches of each picture.
 
-    Memory: a block of the store's columns. It costs one reading of these.
+    Memory: a block of the store's columns, and all that is found. It costs one reading of these.
     """
     wanted = {answer.sha256 for answer in result.answers if answer.sha256 != NO_FILE}
     found = _images(result.references.store, wanted) if wanted else {}

@@ -107,7 +107,12 @@ def test_what_could_not_be_compared_is_left_open_until_another_answer_has_it(cop
     assert still_open([left], [part]) == [left]
     assert still_open([left], [part, later]) == []
     assert still_open([left], [whole, part]) == [left], "of a later one alone"
-    assert still_open([left], [replace(later, store="another")]) == [left]
+    changed = replace(later, store="another")
+    assert still_open([left], [changed]) == [left]
+    of_set = replace(part, training_set="photos")
+    gone = replace(changed, training_set="photos", pictures=[replace(picture, found=[])])
+    assert still_open(list(open_pictures(of_set)), [gone]) == [], "the same set, without what was excluded"
+    assert still_open(list(open_pictures(of_set)), [changed]), "another set"
     assert still_open([left], [replace(later, pictures=[replace(picture, found=picture.found[5:])])]) == [left]
     assert still_open([left], [replace(later, threshold=later.threshold + 0.01)]) == [left]
     with_dedup = replace(part, dedup="digest")

@@ -23,6 +23,7 @@ import memaudit as ma
 from memaudit.errors import InconclusiveError, InputError, UsageError
 from memaudit.exporting import run as exporting
 from memaudit.exporting.choosing import group_hash
+from memaudit.exporting.listing import _plain_metadata
 from memaudit.exporting.options import TARGETS
 
 
@@ -465,6 +466,26 @@ def test_verify_reads_every_byte(to: str, tars: Path, tmp_path: Path) -> None:
     (made.folder / "export.json").unlink()
     with pytest.raises(InconclusiveError, match="is unfinished: run the same memaudit export command again"):
         ma.verify(made.folder)
+
+
+@pytest.mark.parametrize(
+    ("metadata", "plain"),
+    [
+        (r'{"a": "https://h/?X-Amz-Signature=s&b=\ud83d", "n": 1.10}', r'{"a": "https://h/?b=\ud83d", "n": 1.10}'),
+        (r'{"a": "\ud83d", "b": "https://u:p@h/x", "n": 1e400}', r'{"a": "\ud83d", "b": "https://h/x", "n": 1e400}'),
+        (r'{"a": "https:\/\/u:p@h\/x"}', '{"a": "https://h/x"}'),
+        ('{"https://u:p@h/x" : ["\\"", "https://u:p@h/y"]}', '{"https://u:p@h/x" : ["\\"", "https://h/y"]}'),
+        (f'{"[" * 99_999}"https://u:p@h/y"{"]" * 99_999}', f'{"[" * 99_999}"https://h/y"{"]" * 99_999}'),
+        ('{"a": "https://h/x?id=1", "n": 0.1000}', '{"a": "https://h/x?id=1", "n": 0.1000}'),
+        (f'["https://u:p@h/x", {"9" * 5_000}]', f'["https://h/x", {"9" * 5_000}]'),
+        ("https://u:p@h/x", "https://h/x"),
+        ("see https://u:p@h/x", "see https://u:p@h/x"),
+    ],
+)
+def test_of_metadata_only_secrets_of_urls_change(metadata: str, plain: str) -> None:
+    """Whatever is in it beside them: halves of surrogate pairs, digits, any depth."""
+    assert _plain_metadata(metadata) == plain
+    plain.encode()
 
 
 def test_a_list_that_others_may_read_has_no_signature_and_says_so(

@@ -98,6 +98,17 @@ def test_another_recall_is_measured_though_every_image_has_a_label(joined: Joine
     assert (back.cut, back.recall) == (low.cut, 0.5)
 
 
+def test_a_cut_that_is_not_by_the_recall_beside_it_is_measured_again(joined: Joined) -> None:
+    """As 0.3.0 wrote it."""
+    labels = {each: answer(each) for each in (f"image-{number:05d}" for number in range(ROWS))}
+    low = train(joined, labels, None, "clump", replace(PLAIN, recall=0.5)).filter
+    asked = replace(PLAIN, recall=0.99)
+    again = train(joined, labels, replace(low, recall=0.99), "clump", asked)
+    assert again.measured is not None
+    assert again.filter.cut == train(joined, labels, low, "clump", asked).filter.cut != low.cut
+    assert train(joined, labels, again.filter, "clump", asked).measured is None
+
+
 def test_a_cut_that_cannot_be_measured_anew_is_given_up(joined: Joined) -> None:
     """Should labels of its sample be gone, another recall is asked of no cut."""
     first = train(joined, SEEDS, None, "clump", PLAIN)
