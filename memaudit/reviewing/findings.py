@@ -15,7 +15,7 @@ from memaudit.report.cards import Card, card, shows_faces
 from memaudit.report.model import AuditFinding, AuditResults, ImageMatch, Report
 from memaudit.reviewing.queue import Keys, Lies, Member, Queue, Roles, Sheet, doubt_of, keys_of
 from memaudit.reviewing.stores import Images, store_of, thumbnail_of
-from memaudit.reviews import Pair, pair_of
+from memaudit.reviews import Pair, Verdict, pair_of
 from memaudit.types import Int64
 
 ROLES = Roles("generation", "training image")
@@ -23,17 +23,18 @@ AS_SHOWN = "People were looked for: pictures are shown as the run itself shows t
 
 
 def findings_queue(report: Report, folder: Path, no_copies: Keys | None = None) -> Queue:
-    """folder: of the report. no_copies: pairs of which somebody says so: what else these generations match comes after
-    all findings. Where faces were looked for only what the run itself shows is shown, blurred until somebody asks.
-    Raises InputError for a report without findings."""
+    """folder: of the report. no_copies: pairs of which somebody says so, beside those of which the report has it: what
+    else these generations match comes after all findings. Where faces were looked for only what the run itself shows is
+    shown, blurred until somebody asks. Raises InputError for a report without findings."""
     findings = report.matches
     if not findings:
         raise InputError("the report has no findings: there is nothing to review")
     ordered = [findings[place] for place in _by_doubt(report, findings).tolist()]
     listed = len(ordered)
+    called = np.array([_was_called_no_copy(each) for each in ordered])
     if no_copies is not None:
-        called = np.isin(keys_of((_pair(each), each.kind == FACE) for each in ordered), no_copies)
-        ordered += [other for place in np.flatnonzero(called).tolist() for other in _others(ordered[place])]
+        called |= np.isin(keys_of((_pair(each), each.kind == FACE) for each in ordered), no_copies)
+    ordered += [other for place in np.flatnonzero(called).tolist() for other in _others(ordered[place])]
     veiled = shows_faces(report) or any(each.kind == FACE for each in ordered)
     sides, notes = _sides(report, folder, ordered, veiled=veiled)
 
@@ -42,6 +43,12 @@ def findings_queue(report: Report, folder: Path, no_copies: Keys | None = None) 
 
     keys = keys_of((_pair(each), each.kind == FACE) for each in ordered)
     return Queue("Findings of an audit", ROLES, sheet, keys, np.arange(len(ordered) + 1), veiled, notes)
+
+
+def _was_called_no_copy(finding: AuditFinding) -> bool:
+    """By somebody, before the audit (`--reviews`)."""
+    said = finding.review.said if finding.review is not UNSET else []
+    return any(each.verdict == Verdict.NO_COPY for each in said)
 
 
 def _others(finding: AuditFinding) -> Iterator[ImageMatch]:

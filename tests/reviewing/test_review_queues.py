@@ -95,6 +95,8 @@ def test_what_else_a_generation_matches_is_shown_once_its_first_pair_is_no_copy(
     require_keys(queue)
     assert (len(queue), queue.sheet(1).title) == (2, "what else gen.png matches")
     assert Path(queue.sheet(1).anchor.uri).name in ("again.png", "same.png")
+    again = ma.run_audit(generations, store, out=tmp_path / "again", planted=0, reviews=[path])
+    assert ma.review_status(again, tmp_path / "another.jsonl").pairs == 2  # the report has it from that file
     other = queue.sheet(1).pair(0)
     assert other
     append_reviews(path, [Review(other, Verdict.NO_COPY, "A")])
