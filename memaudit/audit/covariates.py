@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from memaudit.audit.eidetic import near_duplicates
-from memaudit.audit.families import components
+from memaudit.audit.families import components_of_rows
 from memaudit.audit.paired import Pairs, of_rows
 from memaudit.audit.results import CovariateBand, CovariateOdds, Covariates, Scores
 from memaudit.index import Searcher, sample_rows
@@ -119,9 +119,10 @@ def _odds(
 
 
 def _families(rows: Int64, references: Searcher, threshold: float) -> Int64:
-    """For each of these training images the number of its family of near-duplicates among them."""
+    """For each of these training images the number of its family of near-duplicates among them. Memory: the embeddings
+    of 50,000 distinct ones at most; beyond, each is a family of its own."""
     distinct, back = np.unique(rows, return_inverse=True)
-    return components(references.store.embeddings(distinct), threshold)[back]
+    return components_of_rows(references.store, distinct, threshold)[back]
 
 
 def _all_bands() -> Iterator[tuple[str, float, float | None]]:

@@ -18,7 +18,7 @@ from memaudit.matching.plan import MatchPlan
 from memaudit.matching.search import Searched, StoredQueries
 from memaudit.statistics import greater_rate_p, rate_of
 from memaudit.store import Store
-from memaudit.types import Coverage, Float32, Int64, silent
+from memaudit.types import Coverage, Float32, Int64, Status, silent
 
 
 class Given(NamedTuple):
@@ -68,13 +68,19 @@ def _side(given: Given, images: Store, held_out: bool, threshold: float, plan: M
     decided = _decided(given.store, images, paired, threshold, plan)
     returned, undecided = np.zeros((2, len(given.prompt)), bool)
     returned[decided.matched()], undecided[decided.undecided()] = True, True
-    lost = paired.any_of_line(undecided) & ~paired.any_of_line(returned)
+    lost = paired.any_of_line(undecided | _unreadable(given.store)) & ~paired.any_of_line(returned)
     measured = np.flatnonzero(~np.isnan(paired.similarity) & ~of_rows(paired.line, lost))
     prompts, first, place = np.unique(given.prompt[measured], return_index=True, return_inverse=True)
     any_of = np.zeros(len(prompts), bool)
     np.logical_or.at(any_of, place, returned[measured])
     asked = len({each.prompt or each.reference_id for each in pairing.values()})
     return _Side(any_of, images.embeddings(paired.rows[measured[first]]), max(asked, len(prompts)))
+
+
+def _unreadable(generations: Store) -> NDArray[np.bool_]:
+    """Which pictures could not be read: any frame of a film may have been its prompt's image."""
+    read = generations.iter_columns(only=["status"])
+    return np.concatenate([np.empty(0, bool), *(columns.status == Status.UNREADABLE for columns in read)])
 
 
 def _decided(generations: Store, images: Store, paired: Paired, threshold: float, plan: MatchPlan) -> Decided:

@@ -13,7 +13,7 @@ from memaudit.lookup.results import LookupResult
 class SearchedBy(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """pixels: whether candidates were compared on them; floor: similarity from which there were some; views: of the
     pictures; windows: of the training images, tiles and details; redrawn: whether what is drawn anew was looked for;
-    index: digest, empty where every image was compared; calibration: digest, empty without one; unmeasured: share of
+    index: recipe, empty where every image was compared; calibration: digest, empty without one; unmeasured: share of
     the training images that might be so before nothing is "not found"."""
 
     floor: float
@@ -35,7 +35,7 @@ class SearchedBy(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_onl
             views=result.views,
             windows=tuple(name for name in (TILES, DETAILS) if windows[name] is not None),
             redrawn=result.redrawn.floor is not None,
-            index=by.digest if isinstance(by, Index) else "",
+            index=by.manifest["recipe"] if isinstance(by, Index) else "",
             calibration=result.calibrated.digest if result.calibrated else "",
             unmeasured=unmeasured,
         )
@@ -47,7 +47,8 @@ class SearchedBy(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_onl
         return self.pixels and set(self.views) >= set(view_names("all"))
 
     def is_as_close_as(self, other: SearchedBy) -> bool:
-        """Whether it finds whatever the other one finds. Of another index, and of another calibration, nobody knows."""
+        """Whether it finds whatever the other one finds. Of another recipe of the index, or calibration, nobody
+        knows."""
         return (
             self.floor <= other.floor
             and self.unmeasured <= other.unmeasured

@@ -18,11 +18,12 @@ import msgspec
 from memaudit.claims.answer import ClaimAnswer
 from memaudit.claims.ledger import Claim
 from memaudit.errors import InputError
-from memaudit.files import keep_private, make_folder, read_json, write_json
+from memaudit.files import MOST_BYTES, json_text, keep_private, make_folder, read_json, write_json, write_text
 
 VAULT, CLAIM, ANSWER, LETTER = "vault", "claim.json", "answer.json", "letter.html"
 _SCHEMA = "memaudit-claim/1"
 _GOING = ".deleted-"
+_MOST = MOST_BYTES << 6  # bytes of a file that `read_json` takes
 T = TypeVar("T")
 
 
@@ -105,9 +106,15 @@ def numbers_kept(folder: Path) -> list[int]:
 
 
 def write_answer(folder: Path, answer: ClaimAnswer) -> None:
-    place = place_of(folder, answer.claim)
+    """Raises InputError for one that is too large to be read again."""
+    place, text = place_of(folder, answer.claim), json_text(msgspec.to_builtins(answer))
+    if len(text.encode("utf-8", "backslashreplace")) > _MOST:
+        raise InputError(
+            f"the answer to claim {answer.claim} has more than {_MOST >> 20:,} MiB, and could not be read again: "
+            "answer its pictures in several claims, with fewer each, and delete this one"
+        )
     keep_private(place)
-    write_json(place / ANSWER, msgspec.to_builtins(answer))
+    write_text(place / ANSWER, text)
 
 
 def read_answer(folder: Path, number: int) -> ClaimAnswer:

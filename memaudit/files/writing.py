@@ -219,4 +219,9 @@ def append_text(path: Path, text: str) -> None:
 
 
 def write_json(path: Path, value: Any, *, new: bool = False) -> None:
-    write_text(path, json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False) + "\n", new=new)
+    write_text(path, json_text(value), new=new)
+
+
+def json_text(value: Any) -> str:
+    """As `write_json` writes it."""
+    return json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False) + "\n"

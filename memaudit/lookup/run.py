@@ -6,7 +6,7 @@ are decided on pixels, where the files are there. What cannot be decided is said
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
@@ -31,9 +31,10 @@ from memaudit.matching.plan import MatchPlan, RedrawnPlan, plan_matching, plan_r
 from memaudit.matching.results import Matches, RedrawnPairs
 from memaudit.matching.search import LEAST_CANDIDATES, Scope, Searched, search
 from memaudit.matching.windows import Windows
-from memaudit.store import Store
+from memaudit.store import Columns, Store
 from memaudit.types import Int64, Progress, silent
 
+_COLUMNS = ("image_id", "uri", "sha256")
 UNREAD = "files of training images that it may be drawn anew cannot be read"
 MOST_LISTED = 1000  # matches of a picture of which all are asked for: each of its candidates is read and compared
 
@@ -52,6 +53,11 @@ class LookupOptions:
     match_from: float | None = None
     calibrated: Calibrated | None = None
     all_matches: bool = False
+
+    @property
+    def told(self) -> Sequence[str]:
+        """Columns of a training image that a match tells: of a thousand of each picture no captions."""
+        return _COLUMNS if self.all_matches else (*_COLUMNS, "caption")
 
     @property
     def listed(self) -> int:
@@ -154,8 +160,8 @@ class Lookup:
 
     def _told(self, answer: Answer, picture: int, found: _Found) -> Answer:
         store, anew = self.references.store, found.anew.matches()
-        told = _answered(answer, picture, found.searched, found.decided, store, self.options.listed)
-        told = replace(told, redrawn=_redrawn(anew.picked(anew.query == picture), store))
+        told = _answered(answer, picture, found.searched, found.decided, store, self.options)
+        told = replace(told, redrawn=_redrawn(anew.picked(anew.query == picture), store, self.options.told))
         unread = Kind.REDRAWN in self.kinds
         return _with_unread(told, picture, found.anew, found.decided.candidates) if unread else told
 
@@ -189,9 +195,10 @@ def look_up(
 
 
 def _answered(
-    answer: Answer, picture: int, searched: Searched, decided: Decided, references: Store, most: int
+    answer: Answer, picture: int, searched: Searched, decided: Decided, references: Store, options: LookupOptions
 ) -> Answer:
-    """The answer of one picture, with its first `most` matches."""
+    """The answer of one picture, with as many of its first matches as are listed."""
+    most = options.listed
     near = searched.nearest.picked(searched.nearest.query == picture)
     if not len(near.query):
         return answer
@@ -199,7 +206,8 @@ def _answered(
     places = decided.places_of_matches()
     places = places[candidates.query[places] == picture]
     pairs = Candidates.joined([near, candidates.picked(places[:most])])
-    nearest, *matches = _described(pairs, np.r_[near.places_in(candidates), places[:most]], decided, references)
+    told = references.columns(pairs.reference, only=options.told)
+    nearest, *matches = _described(pairs, np.r_[near.places_in(candidates), places[:most]], decided, told)
     why = checks.why[candidates.query == picture]
     compared = int(checks.read[candidates.query == picture].sum())
     return replace(
@@ -225,16 +233,16 @@ def _with_unread(answer: Answer, picture: int, anew: RedrawnPairs, candidates: C
     return replace(answer, candidates=answer.candidates + len(lost), why=(*answer.why, UNREAD))
 
 
-def _redrawn(found: Matches, references: Store) -> tuple[LookupMatch, ...]:
-    """The likeliest first."""
-    columns = references.columns(found.reference)
+def _redrawn(found: Matches, references: Store, told: Sequence[str]) -> tuple[LookupMatch, ...]:
+    """The likeliest first. told: columns of the training images."""
+    columns = references.columns(found.reference, only=told)
     return tuple(
         LookupMatch(
             image_id=str(columns.image_id[n]),
             similarity=float(found.similarity[n]),
             view=str(found.view[n]),
             uri=unsigned(str(columns.uri[n])),
-            caption=str(columns.caption[n]),
+            caption=_caption(columns, n),
             sha256=str(columns.sha256[n]),
             kind=str(found.kind[n]),
             compared=True,
@@ -244,16 +252,22 @@ def _redrawn(found: Matches, references: Store) -> tuple[LookupMatch, ...]:
     )
 
 
-def _described(pairs: Candidates, places: Int64, decided: Decided, references: Store) -> Iterator[LookupMatch]:
-    """These pairs, with what was decided of them: at `places`, -1 for what was too far off to be a candidate."""
-    columns, views = references.columns(pairs.reference), pairs.views
+def _caption(columns: Columns, place: int) -> str:
+    """Empty where captions are not told."""
+    return str(columns.caption[place]) if len(columns.caption) else ""
+
+
+def _described(pairs: Candidates, places: Int64, decided: Decided, columns: Columns) -> Iterator[LookupMatch]:
+    """These pairs, with what was decided of them: at `places`, -1 for what was too far off to be a candidate. columns:
+    of the training images."""
+    views = pairs.views
     for n, place in enumerate(places):
         match = LookupMatch(
             image_id=str(columns.image_id[n]),
             similarity=float(pairs.similarity[n]),
             view=str(views[n]),
             uri=unsigned(str(columns.uri[n])),
-            caption=str(columns.caption[n]),
+            caption=_caption(columns, n),
             sha256=str(columns.sha256[n]),
         )
         yield match if place < 0 else _as_decided(match, decided, int(place))

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import numpy as np
+import pytest
 from vectors import families, near, random_vectors, vector_store
 
 from memaudit.audit.pairing import Prompted
@@ -92,6 +93,17 @@ def test_a_family_that_comes_back_again_and_again_is_one_draw(tmp_path: Path) ->
         assert band.effective is not None
         assert band.effective < 3
     assert found[10].low < 0.3
+
+
+def test_beyond_a_number_of_images_each_is_a_draw(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """So that neither their embeddings nor the join of them grow with what came back."""
+    training = training_store(tmp_path)
+    again = near(2, training.embeddings(np.arange(60, 72)), 0.05)
+    monkeypatch.setattr("memaudit.audit.families.JOINED", 11)
+    monkeypatch.setattr("memaudit.audit.families.components", None)
+    why = why_of(tmp_path, training, again, None)
+    (band,) = (each for each in why.bands if each.feature == "near-duplicates" and each.low == 10)
+    assert band.came_back == rate_of(12, band.came_back.coverage)
 
 
 def test_without_findings_there_is_nothing_to_explain(tmp_path: Path) -> None:

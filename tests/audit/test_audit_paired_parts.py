@@ -81,13 +81,13 @@ def test_a_film_that_begins_black_is_a_pair(tmp_path: Path) -> None:
     assert (none.count, none.coverage.measured, none.coverage.total) == (0, 1, 1)
 
 
-def own_images(folder: Path, copied: dict[int, Vectors]) -> OwnImages:
+def own_images(folder: Path, copied: dict[int, Vectors], statuses: list[Status] | None = None) -> OwnImages:
     references = vector_store(folder / "training", TRAINING, prefix="t")
     control = vector_store(folder / "control", HELD_OUT, prefix="h")
     pairing = {**PAIRING, "still.png": Prompted("h-00004", "q", held_out=True)}
     options = AuditOptions(match="none")
     found = audit(
-        made(folder, copied), ExactSearch(references), pairing=pairing, control=control, options=options
+        made(folder, copied, statuses), ExactSearch(references), pairing=pairing, control=control, options=options
     ).control
     assert found is not None
     assert found.own_images is not None
@@ -100,6 +100,22 @@ def test_the_matched_design_looks_at_every_frame(tmp_path: Path) -> None:
         own = own_images(tmp_path / str(number), {} if frame is None else {frame: TRAINING[3]})
         assert (own.training.count, own.training.coverage.measured) == (0 if frame is None else 1, 1)
         assert (own.held_out.count, own.held_out.coverage.measured) == (0, 1)
+
+
+@pytest.mark.parametrize(
+    ("last", "copied", "counted"),
+    [
+        (Status.UNREADABLE, {}, (0, 0, 1)),
+        (Status.UNREADABLE, {0: TRAINING[3]}, (1, 1, 1)),
+        (Status.BLANK, {}, (0, 1, 1)),
+    ],
+    ids=["unread", "found in another", "blank"],
+)
+def test_the_matched_design_takes_no_frame_that_was_not_read_for_another_image(
+    tmp_path: Path, last: Status, copied: dict[int, Vectors], counted: tuple[int, int, int]
+) -> None:
+    rate = own_images(tmp_path, copied, [Status.OK, Status.OK, last, Status.OK]).training
+    assert (rate.count, rate.coverage.measured, rate.coverage.total) == counted
 
 
 def test_pictures_of_a_file_go_by_its_line(tmp_path: Path) -> None:

@@ -27,8 +27,16 @@ from memaudit.claims.letter import write_letter
 from memaudit.claims.places import _sentence, id_without_place
 from memaudit.claims.searched import SearchedBy
 from memaudit.claims.vault import read_kept
+from memaudit.encoders import load_encoder
+from memaudit.errors import InputError
+from memaudit.images.sources import iter_images
 from memaudit.images.view_names import view_names
+from memaudit.images.views import views_of
+from memaudit.index import ExactSearch
 from memaudit.lookup.results import Answer, LookupMatch
+from memaudit.lookup.run import LookupOptions, look_up
+from memaudit.lookup.same_files import with_same_files
+from memaudit.store import Store
 from memaudit.types import Status
 
 WHO, COPIES = "R. Holder", 24
@@ -366,6 +374,31 @@ def test_a_source_with_a_colon_is_named_without_its_folders() -> None:
         _sentence("2 files hold no image and were not read: 2 .txt")
         == "2 files hold no image and were not read: 2 .txt"
     )
+
+
+def test_an_answer_that_could_not_be_read_again_is_not_written(
+    copied: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """All other claims are still excluded."""
+    answer(copied, tmp_path)
+    with monkeypatch.context() as patch:
+        patch.setattr("memaudit.claims.vault._MOST", 1 << 10)
+        with pytest.raises(InputError, match=r"the answer to claim 2 .* with fewer each, and delete this one"):
+            ma.answer_claim(copied / "claimed", copied / "store", tmp_path, claimant="S. Holder", match="none")
+    assert not (tmp_path / "vault/000002/answer.json").exists()
+    assert [(each.number, each.state) for each in ma.list_claims(tmp_path)] == [(2, "open"), (1, "answered")]
+    assert ma.exclude_claimed(tmp_path, tmp_path / "excluded.txt").images == COPIES
+
+
+def test_captions_are_not_held_for_all_matches(copied: Path) -> None:
+    """Of a thousand of each picture: no answer tells them."""
+    store = Store.open(copied / "store")
+    options = LookupOptions(views_of("none"), match="none", all_matches=True)
+    assert "caption" in LookupOptions(views_of("none")).told
+    found = look_up(iter_images([copied / "claimed"]), ExactSearch(store), load_encoder("thumbnail"), options)
+    (told,) = with_same_files(found).answers
+    assert len(told.matches) == COPIES
+    assert {match.caption for match in (*told.matches, told.nearest)} == {""}
 
 
 IDS = [
