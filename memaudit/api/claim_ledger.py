@@ -262,7 +262,11 @@ def _warnings(pictures: Sequence[Open]) -> Iterator[str]:
 
 
 def _claimed(answer: ClaimAnswer, hows: Sequence[str]) -> Iterator[str]:
+    """What was found in these ways, and the families of it: an answer names a family with the first image of it that it
+    lists, which may have been found in another way."""
     for picture in answer.pictures:
+        wanted = {image.image_id for image in picture.found if image.how in hows}
         for image in picture.found:
-            if image.how in hows:
-                yield from (image.image_id, *(member.image_id for member in image.family))
+            family = {image.image_id, *(member.image_id for member in image.family)}
+            if not wanted.isdisjoint(family):
+                yield from family

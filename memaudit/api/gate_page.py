@@ -32,18 +32,16 @@ def write_gate_page(
     path, report = subject
     judged = judged_of(result, str(path))
     if page is not None:
-        write_report_page(page, report, folder=path.parent, judged=judged)
-        as_private(page, [path])
+        with as_private(page, [path]):
+            write_report_page(page, report, folder=path.parent, judged=judged)
     if pdf is None:
         return None
     with tempfile.TemporaryDirectory(prefix="memaudit-") as folder:
         shown = page or Path(folder) / "report.html"
         if page is None:
             write_report_page(shown, report, folder=path.parent, judged=judged)
-        line = print_page(shown, pdf)
-    if line is None:
-        as_private(pdf, [path])
-    return line
+        with as_private(pdf, [path]):
+            return print_page(shown, pdf)
 
 
 def _is_of_the_ledger(rule: RuleResult, result: GateResult) -> bool:

@@ -114,8 +114,8 @@ class GateRun:
             if append and name == "markdown" and path.exists():
                 append_text(path, _WRITERS[name](self.result))
                 continue
-            write_text(path, _WRITERS[name](self.result))
-            as_private(path, map(Path, self.reports))
+            with as_private(path, map(Path, self.reports)):
+                write_text(path, _WRITERS[name](self.result))
 
     def as_dict(self) -> dict[str, object]:
         """All of it as one JSON object."""

@@ -109,8 +109,8 @@ def run_release(
         for left in (VERDICT, PAGE):  # of an earlier run: it must not pass for what this one comes to
             (check.out / left).unlink(missing_ok=True)
         done = ReleaseRun(check.out, *check.run())
-        write_json(check.out / VERDICT, done.as_dict())
-        as_private(check.out / VERDICT, map(Path, done.gate.reports))
+        with as_private(check.out / VERDICT, map(Path, done.gate.reports)):
+            write_json(check.out / VERDICT, done.as_dict())
     return _with_evidence(done, told, path.parent, tell) if told.bundle.file else done
 
 

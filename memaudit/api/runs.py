@@ -35,7 +35,15 @@ from memaudit.report.model import (
     ReweightResults,
 )
 from memaudit.report.page import percent, percent_down, percent_up
-from memaudit.report.run_folder import FACE_CROPS, PREVIOUS, REPORT, THUMBNAILS, keep_for_owner, running
+from memaudit.report.run_folder import (
+    FACE_CROPS,
+    PREVIOUS,
+    PREVIOUS_OF_0_2,
+    REPORT,
+    THUMBNAILS,
+    keep_for_owner,
+    running,
+)
 from memaudit.report.searched import searched_in
 
 _ANOTHER = (
@@ -109,7 +117,7 @@ class Run:
         out = Path(folder)
         if real(out) == real(self.folder):
             return out
-        if real(out) / PREVIOUS in real(self.folder).parents:
+        if {real(out) / PREVIOUS, real(out) / PREVIOUS_OF_0_2} & {real(self.folder), *real(self.folder).parents}:
             raise UsageError(f"{self.folder} was put aside in {out}, and may be dropped there: name another folder")
         pictures = [path for name in (THUMBNAILS, FACE_CROPS) for path in sorted(self.folder.glob(f"{name}/*"))]
         files = [path for path in sorted(self.folder.iterdir()) if path.is_file() and not path.name.startswith(".")]

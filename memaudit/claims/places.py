@@ -8,6 +8,7 @@ from memaudit.claims.answer import ClaimAnswer, FoundImage, PictureAnswer
 from memaudit.claims.families import Member
 from memaudit.claims.given_back import GivenBack
 from memaudit.claims.vault import Kept
+from memaudit.images.passed_over import NOT_READ
 from memaudit.images.remote import is_web
 
 
@@ -52,5 +53,6 @@ def _named(place: str) -> str:
 
 def _sentence(line: str) -> str:
     """What a source holds besides, which the sentence begins with."""
-    source, colon, rest = line.partition(": ")
+    mark = f": {NOT_READ}" if f": {NOT_READ}" in line else ": "  # a path may have a colon in it, too
+    source, colon, rest = line.partition(mark)
     return f"{_named(source)}{colon}{rest}"

@@ -160,10 +160,19 @@ def for_owner_alone(path: Path) -> bool:
     return file is not None and not file.stat().st_mode & 0o077
 
 
-def as_private(made: Path, of: Iterable[Path]) -> None:
-    """Keep a file that was made of others for its owner alone, if one of those is."""
-    if made.is_file() and not is_passage(made) and any(map(for_owner_alone, of)):
-        os.chmod(made, 0o600)
+@contextmanager
+def as_private(made: Path, of: Iterable[Path]) -> Iterator[None]:
+    """Within this a file that is made of others is written for its owner alone, if one of those is: from its first byte
+    on, and where modes cannot be changed."""
+    real = os.path.realpath(made)
+    is_new = real not in _private and any(map(for_owner_alone, of))
+    if is_new:
+        _private.add(real)
+    try:
+        yield
+    finally:
+        if is_new:
+            _private.discard(real)
 
 
 def make_folder(folder: Path) -> None:

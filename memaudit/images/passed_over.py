@@ -20,6 +20,7 @@ from memaudit.images.remote import is_url
 HEAD = 4096  # bytes by which it is told what a file holds
 HIDDEN, ARRAYS, AS_TEXT = "hidden images", "pictures in arrays", "files with images as text"
 IN_COLUMNS = "pictures in further columns of tables"
+NOT_READ = "not read, and they may hold what is looked for"
 _ARRAYS = (".npy", ".npz", ".pt")
 _TEXTS = (".txt", ".json", ".jsonl", ".ndjson", ".csv", ".tsv")
 _IMAGES = (".png", ".jpg", ".jpeg", ".webp")  # what an array may stand beside: latents, a mask, an embedding
@@ -80,7 +81,7 @@ class PassedOver:
     @property
     def unread_line(self) -> str:
         what = ", ".join(f"{tally.number:,} {kind} {tally}" for kind, tally in self.unread.items())
-        return f"not read, and they may hold what is looked for: {what}" if what else ""
+        return f"{NOT_READ}: {what}" if what else ""
 
     @property
     def plain_line(self) -> str:

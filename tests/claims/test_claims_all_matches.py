@@ -18,12 +18,13 @@ from pictures import altered, draw, write_pictures
 from PIL import Image
 
 import memaudit as ma
+from memaudit.api.claim_ledger import _claimed
 from memaudit.claims.answer import FoundImage, PictureAnswer, answered
 from memaudit.claims.families import Families, Member
 from memaudit.claims.given_back import GivenBack, cut_in
 from memaudit.claims.left_open import open_pictures, still_open
 from memaudit.claims.letter import write_letter
-from memaudit.claims.places import id_without_place
+from memaudit.claims.places import _sentence, id_without_place
 from memaudit.claims.searched import SearchedBy
 from memaudit.claims.vault import read_kept
 from memaudit.encoders import load_encoder
@@ -223,6 +224,15 @@ def test_a_family_is_named_once() -> None:
     assert [[each.image_id for each in image.family] for image in picture.found] == [[], ["b", "c"], [], []]
 
 
+@pytest.mark.parametrize(("how", "named"), [("altered", "abc"), ("exact", "abc"), ("part", "x"), ("re-drawn", "")])
+def test_a_family_is_claimed_by_any_of_it(copied: Path, tmp_path: Path, how: str, named: str) -> None:
+    """It is named with the first that is listed, which is the same file; another one of it is altered."""
+    whole = answer(copied, tmp_path).answer
+    first = replace(found("a", "drop", how="exact"), family=[Member(name, "drop") for name in "bc"])
+    picture = shown(first, found("b", "drop"), found("x", "keep", how="part"))
+    assert set(_claimed(replace(whole, pictures=[picture]), [how])) == set(named)
+
+
 def found(image_id: str, decision: str, *family: str, how: str = "altered") -> FoundImage:
     members = [Member(f"{image_id}{number}", each) for number, each in enumerate(family)]
     facts = {"kind": "near", "similarity": 0.9, "view": "whole", "verified": True, "probability": None}
@@ -355,6 +365,15 @@ def test_what_is_shown_of_a_claim_names_no_place(project: Project, tmp_path: Pat
     assert told["answer"]["pictures"][0]["found"][0]["uri"] == "0003.png"  # type: ignore[index]
     assert told["letter"] == "vault/000001/letter.html"
     assert (tmp_path / "ledger" / str(told["letter"])) == run.letter
+
+
+def test_a_source_with_a_colon_is_named_without_its_folders() -> None:
+    rest = "not read, and they may hold what is looked for: 1 pictures in arrays in 1 file (a.npy)"
+    assert _sentence(f"/home/secret: mine/b/in: {rest}") == f"in: {rest}"
+    assert (
+        _sentence("2 files hold no image and were not read: 2 .txt")
+        == "2 files hold no image and were not read: 2 .txt"
+    )
 
 
 def test_an_answer_that_could_not_be_read_again_is_not_written(

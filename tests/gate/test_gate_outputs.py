@@ -47,6 +47,27 @@ def test_files_of_a_private_report_are_private(tmp_path: Path) -> None:
     assert summary.read_text().startswith("Others.\n")
 
 
+@pytest.mark.skipif(os.name == "nt", reason="no such modes")
+def test_they_are_so_from_the_first_byte_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A file system that changes no modes, or a look in between, shows nothing to others."""
+    report, seen = write(tmp_path / "a" / "report.json", audit(5000)), []
+    report.chmod(0o600)
+
+    def refuse(*_: object, **__: object) -> None:
+        raise PermissionError
+
+    def noting(source: Path, target: Path) -> None:
+        seen.append(os.stat(source).st_mode & 0o077)
+        os.rename(source, target)
+
+    monkeypatch.setattr(os, "chmod", refuse)
+    monkeypatch.setattr(os, "replace", noting)
+    files = {name: tmp_path / name for name in MADE}
+    ma.run_gate([report], **files, page=tmp_path / "page.html")
+    assert seen == [0] * 4
+    assert {path.stat().st_mode & 0o077 for path in files.values()} == {0}
+
+
 ACCEPTED = (
     '[[accepted]]\nquery_id = "gen-0001.png"\nreference_id = "train-gen-0001.png"\n'
     'who = "A. Person"\nwhy = "a logo"\nuntil = 2999-01-01\n'
