@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from msgspec import structs
 
+from memaudit.audit.results import Matched
 from memaudit.report import bounds
 from memaudit.report.audit_tables import matches_of
 from memaudit.report.bounds import SHORTENED, bounded, shortened
@@ -91,9 +92,12 @@ def test_what_else_a_generation_matches_goes_first(monkeypatch: pytest.MonkeyPat
 def test_matches_beyond_those_that_are_kept_are_counted() -> None:
     """By any view and on pixels, too: whoever clears a generation must know that there are more."""
     listed = SimpleNamespace(query=np.array([0, 1, 1]))
-    scores = SimpleNamespace(best=np.zeros(3), above=np.array([0, 5, 0]))
-    result: Any = SimpleNamespace(scores=scores, matches=listed, found=np.array([4, 2, 0]))
+    scores = SimpleNamespace(best=np.zeros(3))
+    counts = Matched(np.array([4, 5, 0]), np.array([False, True, False]))
+    result: Any = SimpleNamespace(scores=scores, matches=listed, matched=counts)
     assert matches_of(result).tolist() == [4, 5, 0]
+    result.matched = None
+    assert matches_of(result).tolist() == [1, 2, 0]
 
 
 def test_short_texts_stay_as_they_are() -> None:
