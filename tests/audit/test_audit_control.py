@@ -54,7 +54,7 @@ def test_planted_copies_give_a_small_p(tmp_path: Path) -> None:
     assert result.greater_rate_p is not None
     assert result.greater_rate_p < 1e-6
     assert result.why_no_p == ""
-    assert result.matched.images == 0
+    assert result.matched.count == 0
 
 
 def test_without_matches_p_is_one(tmp_path: Path) -> None:
@@ -180,7 +180,7 @@ def test_contaminated_controls_are_counted_and_share_a_label(tmp_path: Path) -> 
     assert result.excluded_references == 10 + 25  # the whole family, although only 3 neighbours are asked for
     assert (result.nearer_training, result.nearer_control) == (3 + 24 + 10, 7 + 1)  # equal on both sides: held-out
     assert result.groups == 10 + 1 + 10
-    assert (result.matched.images, result.matched.coverage.measured) == (11, 161)
+    assert (result.matched.count, result.matched.coverage.measured) == (11, 161)
 
 
 def test_families_in_a_larger_training_set_are_evidence(tmp_path: Path) -> None:
@@ -269,7 +269,7 @@ def test_films_among_controls_change_nothing_but_what_they_show(tmp_path: Path) 
     ids = [*(f"held-{row}" for row in range(150)), "held-7#frame=1", "held-20#cell=0,0,9,9"]
     states = [Status.OK] * 152
     result = measured(tmp_path / "films", training, held_out, generated, ids=ids, statuses=states)
-    assert (result.matched.images, result.matched.coverage.measured, result.matched.coverage.total) == (1, 150, 150)
+    assert (result.matched.count, result.matched.coverage.measured, result.matched.coverage.total) == (1, 150, 150)
     assert (result.excluded_controls, result.excluded_references, result.parts) == (1, 1, 2)
     assert result.best_similarity[7] == pytest.approx(1, abs=1e-3)
     assert (result.nearer_training, result.nearer_control, result.groups) == (19, 7, 25)
