@@ -117,7 +117,7 @@ def _opinion(match: AuditFinding, decided: Decided, day: date) -> Opinion | None
     if not isinstance(match, ImageMatch):
         return listed
     further = further_of(match)
-    if decided.listed_alone and (further.unnamed or further.more):
+    if decided.listed_alone and further.unnamed:
         return listed
     return opinion_of_all(listed, [opinion(pair) for pair in further.pairs], further.unnamed, more=further.more)
 

@@ -225,16 +225,17 @@ def test_a_generation_is_cleared_until_the_first_of_its_days() -> None:
     assert (found.review.standing, found.review.until) == (Standing.NO_COPY, end)
 
 
-def test_a_baseline_is_cleared_by_what_it_lists() -> None:
+@pytest.mark.parametrize(("baseline", "cleared"), [(several(3, OTHER), 1), (several(1, more=True), 0)])
+def test_a_baseline_is_cleared_by_what_it_lists(baseline: Report, cleared: int) -> None:
     """Less that was found before is more of a rise: what nobody said of the others makes none smaller."""
-    result = held([("a", audit(5000))], Policy(), several(3, OTHER), reviews=merged([NO_COPY]), now=NOW)
+    result = held([("a", audit(5000))], Policy(), baseline, reviews=merged([NO_COPY]), now=NOW)
     (rise,) = [rule for rule in result.rules if rule.rule == "max_rise"]
-    assert "and 1 of the baseline" in rise.sentence
+    assert ("and 1 of the baseline" in rise.sentence) == bool(cleared)
 
 
-def test_against_itself_an_audit_is_no_rise() -> None:
+@pytest.mark.parametrize("report", [several(2, OTHER), several(1, more=True), several(2, OTHER, more=True)])
+def test_against_itself_an_audit_is_no_rise(report: Report) -> None:
     """Where it names all that a generation matches, the same words clear as much on both sides."""
-    report = several(2, OTHER)
     for reviews in ([NO_COPY], [NO_COPY, of_other(Said.NO_COPY)]):
         before = report | {"digest": "1" * 64}
         result = held([("a", report)], Policy(), before, reviews=merged(reviews), now=NOW)
