@@ -251,7 +251,6 @@ def _continued(folder: Path, fresh: Manifest, *, append: bool) -> Manifest:
         others = tuple(source for source in begun.sources if source not in fresh.sources)
     before = dict(zip(begun.sources, begun.states, strict=False))
     states = (*(before.get(source, "") for source in others), *fresh.states) if fresh.states else ()
-    unread = [each for each in begun.not_read if append and each.sources != fresh.sources]
     looked = tuple(each for each in fresh.opt_outs if each in begun.opt_outs)  # of rows that are there as well
     places = (*begun.places, *(place for place in fresh.places if place not in begun.places))
     return replace(
@@ -261,9 +260,18 @@ def _continued(folder: Path, fresh: Manifest, *, append: bool) -> Manifest:
         listing=fresh.listing,
         states=states,
         opt_outs=looked,
-        not_read=(*unread, *fresh.not_read),
+        not_read=_not_read(begun, fresh) if append else fresh.not_read,
         places=places,
     )
+
+
+def _not_read(begun: Manifest, fresh: Manifest) -> tuple[NotRead, ...]:
+    """Of a store that is appended to. What is of these sources alone is counted anew; what was counted of them together
+    with others stays, and nothing is added unless another source is among these: its pictures are said, though those
+    beside it count twice."""
+    kept = [each for each in begun.not_read if not set(each.sources) <= set(fresh.sources)]
+    counted = {source for each in kept for source in each.sources}
+    return (*kept, *(each for each in fresh.not_read if not set(each.sources) <= counted))
 
 
 def _require_continuable(folder: Path, begun: Manifest, fresh: Manifest) -> None:

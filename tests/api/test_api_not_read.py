@@ -210,3 +210,17 @@ def test_a_store_keeps_what_was_not_read_of_each_of_its_sources(tmp_path: Path) 
     written_table(two, [5, 6], [])
     ma.embed(two, tmp_path / "other", encoder="thumbnail", shard_rows=1)
     assert pictures("other") == []
+
+
+def test_a_store_counts_once_what_it_was_told_of_together_with_other_sources(tmp_path: Path) -> None:
+    one, two, three = (tmp_path / f"{name}.parquet" for name in ("one", "two", "three"))
+    written_table(one, [1, 2], [50]), written_table(two, [3, 4], [51, 52]), written_table(three, [5, 6], [53])
+
+    def appended(*sources: Path) -> list[int]:
+        ma.embed(sources, tmp_path / "store", encoder="thumbnail", append=(tmp_path / "store").exists())
+        return [each.pictures for each in Store.open(tmp_path / "store").manifest.not_read]
+
+    assert appended(one, two) == [3]
+    assert appended(two, one) == [3]
+    assert appended(one, two, three) == [4], "in place of what was counted of two of them"
+    assert appended(one, three) == [4]
