@@ -278,8 +278,9 @@ def _searched_by(references: Searcher, options: LookupOptions) -> list[object]:
     index = references.digest if isinstance(references, Index) else ""
     by = options.calibrated.digest if options.calibrated else ""
     views = [view.name for view in options.views]
-    listed = options.listed
-    return [references.store.digest, index, options.threshold, options.match, options.match_from, by, views, listed]
+    listed, store = options.listed, references.store
+    unread = [store.pictures_not_read] if store.not_read else []  # no part of the digest, and the answer tells of them
+    return [store.digest, index, options.threshold, options.match, options.match_from, by, views, listed, *unread]
 
 
 def _parts(found: Sought, runs: _Runs, allowed: float) -> dict[str, Any]:
@@ -287,6 +288,7 @@ def _parts(found: Sought, runs: _Runs, allowed: float) -> dict[str, Any]:
     result = found.result
     store, near = result.references.store, IndexSearched.of(result.references)
     pixels = OnPixels.of(result)
+    of_training = [f"training images: {store.count_not_read}"] if store.not_read else []
     how = (
         "every image was compared"
         if near is None
@@ -304,7 +306,8 @@ def _parts(found: Sought, runs: _Runs, allowed: float) -> dict[str, Any]:
         "dedup": runs.report,
         "audits": [one.with_cut() for one in runs.audits],
         "doubts": [each.fact for each in doubts_of_set(result, allowed)],  # the letter tells them
-        "not_read": [*found.unread, *found.plain],
+        "not_read": [*found.unread, *found.plain, *of_training],
+        "unsearched": store.pictures_not_read,
         "pictures": _pictures(result, runs, allowed),
         "searched": SearchedBy.of(result, allowed),
     }

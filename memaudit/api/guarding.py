@@ -80,10 +80,9 @@ def _not_in(references: Searcher) -> tuple[Shortfall, ...]:
     """What of a training set is not in the store that is searched."""
     store, films = references.store, first_frames_line(references.first_frames_alone())
     beside, new = not_taken_over(store.made_of), grown(store)
-    unread = sum(each.pictures for each in store.manifest.not_read)
-    fact = f"training images: {unread:,} pictures of the set's sources, in another form, are not in its store"
+    unread = store.count_not_read
     found = (
-        Shortfall(fact, "; ".join(store.not_read)) if unread else None,
+        Shortfall(f"training images: {unread}", "; ".join(store.not_read)) if unread else None,
         Shortfall(f"training images: {films}") if films else None,
         Shortfall("tiles, details and features of single stores are not used", "; ".join(beside)) if beside else None,
         not_used(store),

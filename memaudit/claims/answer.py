@@ -49,8 +49,8 @@ class FoundImage(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_onl
 
 class PictureAnswer(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """What came of one picture. outcome: of OUTCOMES; why: it, or further candidates of one that was found, could not
-    be decided; more: further matches than are listed; given_back: generations of known audits that show one of the
-    found images, or one of their families."""
+    be decided, or further ones not be looked for; more: further matches than are listed; given_back: generations of
+    known audits that show one of the found images, or one of their families."""
 
     name: str
     sha256: str
@@ -103,7 +103,8 @@ class ClaimAnswer(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_on
     """The answer to a claim. basis: digest of all that it follows from, beside the pictures; store: digest; images,
     measured: of the training set; index: how it was searched; pixels: whether candidates were compared on them, and
     why not; dedup: digest of its report; doubts: why "not found" must not be read as "is not in it"; not_read: what
-    the sources hold beside pictures; seconds: all of it took; searched: how closely, which 0.3.0 did not say."""
+    the sources hold beside pictures; seconds: all of it took; searched: how closely, and unsearched: pictures of the
+    training set's sources, at least, in another form, which 0.3.0 did not say."""
 
     schema: str = SCHEMA
     memaudit: str
@@ -126,6 +127,7 @@ class ClaimAnswer(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_on
     seconds: float
     pictures: list[PictureAnswer]
     searched: SearchedBy | msgspec.UnsetType = msgspec.UNSET
+    unsearched: int | msgspec.UnsetType = msgspec.UNSET
 
     @property
     def counts(self) -> dict[str, int]:
@@ -164,7 +166,7 @@ class ClaimAnswer(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_on
 
     @property
     def found_in_part(self) -> int:
-        """Pictures that were found, and of which further candidates could not be compared."""
+        """Pictures that were found, and of which further candidates could not be compared, or none be looked for."""
         return sum(each.is_found and bool(each.why) for each in self.pictures)
 
 
@@ -209,9 +211,11 @@ def _of_picture(
 
 
 def _why(answer: Answer, is_found: bool) -> str:
-    """A blank picture that is there byte for byte is decided, though nothing could be compared with it."""
+    """A blank picture that is there byte for byte is decided: no other copy of it can be told. Of one that could not be
+    read other copies may be there."""
     undecided = "; ".join(answer.why) if _is_undecided(answer) else ""
-    return undecided if is_found else answer.error or undecided
+    decided = is_found and answer.status == Status.BLANK
+    return undecided if decided else answer.error or undecided
 
 
 def _is_undecided(answer: Answer) -> bool:

@@ -23,6 +23,7 @@ from memaudit.store.places import Whereabouts
 from memaudit.store.rows import naming, unit_rows
 from memaudit.store.shard import CODES, Shard, gathered, open_shard, read_columns, require_whole, texts
 from memaudit.types import Coverage, EncoderSpec, Float32, Int64, Status
+from memaudit.words import plural
 
 BLOCK_ROWS = 8192
 
@@ -225,6 +226,17 @@ class Store:
         """What its sources held that may be training images and is no row, in sentences. Stores of earlier versions do
         not say."""
         return tuple(each.line for each in self.manifest.not_read)
+
+    @property
+    def pictures_not_read(self) -> int:
+        """How many these are, at least."""
+        return sum(each.pictures for each in self.manifest.not_read)
+
+    @property
+    def count_not_read(self) -> str:
+        """The same in a sentence, without the names of files; empty where there are none."""
+        count, kind = self.pictures_not_read, "{} of the set's sources, in another form, {} not in its store"
+        return plural(count, kind.format("picture", "is"), kind.format("pictures", "are")) if count else ""
 
     def require_current(self) -> None:
         """Raise InconclusiveError if the store, or one that it links to, is not the one that was opened: what was read

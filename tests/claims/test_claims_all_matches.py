@@ -7,6 +7,7 @@ import json
 import shutil
 from pathlib import Path
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -36,6 +37,7 @@ from memaudit.index import ExactSearch
 from memaudit.lookup.results import Answer, LookupMatch
 from memaudit.lookup.run import LookupOptions, look_up
 from memaudit.lookup.same_files import with_same_files
+from memaudit.matching.plan import NEAREST_FLOORS
 from memaudit.store import Store
 from memaudit.types import Status
 
@@ -107,7 +109,8 @@ def test_what_could_not_be_compared_is_left_open_until_another_answer_has_it(cop
     later = replace(whole, claim=8)
     assert still_open([left], [part]) == [left]
     assert still_open([left], [part, later]) == []
-    assert still_open([left], [whole, part]) == [left], "of a later one alone"
+    assert still_open([left], [whole, part]) == [], "one state of the set, whichever was answered first"
+    assert still_open([left], [replace(later, encoder="another")]) == [left]
     changed = replace(later, store="another")
     assert still_open([left], [changed]) == [left]
     of_set = replace(part, training_set="photos")
@@ -116,13 +119,27 @@ def test_what_could_not_be_compared_is_left_open_until_another_answer_has_it(cop
     assert still_open(list(open_pictures(of_set)), [changed]), "another set"
     assert still_open([left], [replace(later, pictures=[replace(picture, found=picture.found[5:])])]) == [left]
     assert still_open([left], [replace(later, threshold=later.threshold + 0.01)]) == [left]
+    families = [replace(picture.found[0], family=[Member(each.image_id, "drop") for each in picture.found[1:]])]
+    assert still_open([left], [replace(later, pictures=[replace(picture, found=families)])]) == []
     with_dedup = replace(part, dedup="digest")
     assert still_open(list(open_pictures(with_dedup)), [later]), "the near-duplicates of what it lists besides"
     assert not still_open(list(open_pictures(with_dedup)), [replace(later, dedup="another")])
 
 
+def test_of_two_states_of_a_set_the_one_that_was_answered_later_counts(copied: Path, tmp_path: Path) -> None:
+    """A claim that came in first may be answered last: an answer of an older state says nothing of it."""
+    whole = answer(copied, tmp_path).answer
+    cut = replace(whole, training_set="photos", pictures=[replace(whole.pictures[0], more=True)])
+    older = replace(whole, training_set="photos", store="another", claim=2, created="2026-01-20T08:00:00+00:00")
+    for created, is_left in (("2026-03-01T08:00:00+00:00", True), ("2026-01-10T08:00:00+00:00", False)):
+        left = list(open_pictures(replace(cut, created=created)))
+        assert bool(still_open(left, [older])) == is_left
+
+
 CLOSELY = SearchedBy(
     floor=0.6,
+    own=0.6,
+    nearest_from=0.3,
     pixels=True,
     views=view_names("all"),
     windows=("tiles",),
@@ -133,6 +150,8 @@ CLOSELY = SearchedBy(
 )
 LESS = [
     {"floor": 0.7},
+    {"nearest_from": 0.4},
+    {"nearest_from": None},
     {"pixels": False},
     {"views": view_names("flips")},
     {"windows": ()},
@@ -149,6 +168,19 @@ def test_a_search_that_looked_less_closely_is_none_as_close(less: dict[str, obje
     assert CLOSELY.is_as_close_as(CLOSELY)
     assert not other.is_as_close_as(CLOSELY)
     assert CLOSELY.is_as_close_as(other) == ("calibration" not in less)
+
+
+def test_where_a_floor_is_named_the_nearest_below_it_are_not_compared(
+    project: Project, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Unless that floor is as low."""
+    monkeypatch.setitem(NEAREST_FLOORS, "thumbnail", 0.3)
+    found = []
+    for floor in (None, 0.74, 0.3):
+        options = {"claimant": WHO, "views": "none", "match_from": floor}
+        found.append(ma.answer_claim(project.claimed / "c.png", project.store, tmp_path, **options).answer.searched)
+    assert [by.nearest_from for by in found] == [0.3, None, None]
+    assert [by.is_as_close_as(found[0]) for by in found] == [True, False, True]
 
 
 def test_a_weaker_search_settles_nothing(tmp_path: Path) -> None:
@@ -189,6 +221,8 @@ def test_of_an_earlier_version_what_could_not_be_compared_is_open(copied: Path, 
     later = replace(whole, claim=2)
     assert still_open([left], [later, replace(earlier, claim=2)]) == [left]
     assert still_open([left], [replace(later, searched=CLOSELY)]) == []
+    for less in ({"floor": 0.74}, {"index": "IVF"}, {"calibration": "another"}, {"views": view_names("flips")}):
+        assert still_open([left], [replace(later, searched=replace(CLOSELY, **less))]) == [left]
 
 
 def test_a_blank_picture_that_is_there_byte_for_byte_is_decided(project: Project, tmp_path: Path) -> None:
@@ -204,6 +238,19 @@ def test_a_blank_picture_that_is_there_byte_for_byte_is_decided(project: Project
     dropped = replace(picture, found=[replace(picture.found[0], decision="drop")])
     assert dropped.fate == "dropped"
     assert ma.exclude_claimed(tmp_path / "ledger", tmp_path / "excluded.txt").warnings == ()
+
+
+def test_of_a_picture_that_cannot_be_read_other_copies_may_be_there(tmp_path: Path) -> None:
+    """Though it is there byte for byte: nothing was searched with it."""
+    training = write_pictures(tmp_path / "training", range(2))
+    (training / "broken.png").write_bytes(b"\x89PNG no picture")
+    store = ma.embed(training, out=tmp_path / "store", encoder="thumbnail", max_unreadable=1)
+    options = {"claimant": WHO, "views": "none", "max_unreadable": 1}
+    run = ma.answer_claim(training / "broken.png", store, tmp_path / "ledger", **options)
+    (picture,) = run.pictures
+    assert (picture.outcome, bool(picture.why), picture.is_whole, len(run.warnings)) == ("exact", True, False, 1)
+    assert "Of 1 that was found, further images could not be compared." in run.letter.read_text()
+    assert replace(picture, found=[replace(picture.found[0], decision="drop")]).fate == "not known"
 
 
 def test_what_is_a_match_by_its_similarity_leaves_nothing_open() -> None:
@@ -349,6 +396,27 @@ def test_no_generation_shows_it_is_said_where_all_matches_are_known(project: Pro
         part = replace(run.answer, pictures=[replace(run.pictures[0], **facts)])
         write_letter(tmp_path / "letter.html", part, read_kept(tmp_path, 1), "line")
         assert "No generation there shows" not in (tmp_path / "letter.html").read_text()
+
+
+def test_pictures_of_the_set_in_another_form_are_told_by_their_number(project: Project, tmp_path: Path) -> None:
+    """They were not searched. What their files are called is nobody's business."""
+    training, options = write_pictures(tmp_path / "training", range(2)), {"claimant": WHO, "views": "none"}
+    store = ma.embed(training, out=tmp_path / "store", encoder="thumbnail")
+    run = ma.answer_claim(project.claimed / "a.png", store, tmp_path / "ledger", **options)
+    assert (run.answer.unsearched, run.answer.not_read) == (0, [])
+    np.save(training / "held-by-us.npy", np.zeros((30, 8, 8, 3), np.uint8))
+    store = ma.embed(training, out=tmp_path / "store", encoder="thumbnail")
+    run = ma.answer_claim(project.claimed / "a.png", store, tmp_path / "ledger", **options)
+    line = "training images: 30 pictures of the set's sources, in another form, are not in its store"
+    assert (run.number, run.answer.unsearched, run.answer.not_read) == (2, 30, [line])
+    text = run.letter.read_text()
+    told = "30 pictures or more that belong to the training set, in a form that cannot be read here, were not searched."
+    assert told in text
+    assert "held-by-us" not in text + json.dumps(ma.show_claims(tmp_path / "ledger", [2]))
+    earlier = replace(run.answer, unsearched=UNSET)
+    assert "unsearched" not in to_builtins(earlier), "what was answered before keeps its digest"
+    write_letter(tmp_path / "letter.html", earlier, read_kept(tmp_path / "ledger", 2), "line")
+    assert "in a form that" not in (tmp_path / "letter.html").read_text()
 
 
 def test_what_is_shown_of_a_claim_names_no_place(project: Project, tmp_path: Path) -> None:
