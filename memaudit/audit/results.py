@@ -345,13 +345,15 @@ class Made(NamedTuple):
 
 @dataclass(frozen=True)
 class Effort:
-    """How hard an audit looked. match_from: similarity from which candidates were compared on pixels; None: none was.
-    The others: how many views could be embedded, of those that are not blank; None: there are none of this kind."""
+    """How hard an audit looked. match_from: similarity from which candidates were compared on pixels; None: none was;
+    nearest_from: from which the nearest few were in any case. The others: how many views could be embedded, of those
+    that are not blank; None: there are none of this kind."""
 
     match_from: float | None = None
     generation_views: Coverage | None = None
     control_views: Coverage | None = None
     reference_windows: Coverage | None = None
+    nearest_from: float | None = None
 
 
 @dataclass(frozen=True)

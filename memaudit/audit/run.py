@@ -178,7 +178,7 @@ def audit(
         else None,
         views=(WHOLE, *(views.generations.names if views.generations else ())),
         stores=(generations, references.store, *([control] if control else []), *views.stores),
-        effort=views.effort(way.plan.floor if way.plan.on_pixels else None),
+        effort=views.effort(way.plan),
         calibrated=options.calibrated,
         beyond_labels=found.decided.beyond_labels if options.calibrated else None,
         model=options.model,

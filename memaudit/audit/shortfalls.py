@@ -9,6 +9,7 @@ from typing import NamedTuple
 from memaudit.audit.results import AuditResult, Effort
 from memaudit.embedding.views import ViewStore
 from memaudit.encoders.encoder import Encoder
+from memaudit.matching.plan import MatchPlan
 from memaudit.matching.shortfalls import unmeasured
 from memaudit.matching.windows import NO_WINDOWS, Windows, lost_views
 from memaudit.store import Store
@@ -37,11 +38,13 @@ class Views(NamedTuple):
         lost = (lost_views(name, view, allowed, _NO_VIEWS) for name, view in stores if view is not None)
         return [str(each) for each in (*chain.from_iterable(lost), *self.windows.lost(allowed))]
 
-    def effort(self, match_from: float | None) -> Effort:
+    def effort(self, plan: MatchPlan) -> Effort:
         generations, control = (None if views is None else views.store.coverage for views in self[:2])
         windows = [views.store.coverage for views in self.windows[:2] if views is not None]
         measured, total = (sum(getattr(each, part) for each in windows) for part in ("measured", "total"))
-        return Effort(match_from, generations, control, Coverage(measured, total) if windows else None)
+        of_windows = Coverage(measured, total) if windows else None
+        floor = plan.floor if plan.on_pixels else None
+        return Effort(floor, generations, control, of_windows, plan.nearest_from)
 
 
 NO_VIEWS = Views()

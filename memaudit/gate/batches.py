@@ -89,6 +89,7 @@ def _method(report: Report, results: AuditResults) -> str:
         "views": sorted(results.views),
         "searched": views.searched if views else [],
         "match_from": effort.match_from if effort else None,
+        **({"nearest_from": effort.nearest_from} if effort and effort.nearest_from else {}),
         "pixels": results.verified is not None,
         **({"kinds": sorted(counted)} if counted and set(counted) != {*ALL} else {}),
         "strategies": results.by_prompt.strategies if results.by_prompt else [],

@@ -228,7 +228,7 @@ def _kinds_counted(results: AuditMeasures) -> list[str]:
 
 
 def _other_match_from(old: AuditMeasures, new: AuditMeasures) -> str:
-    """A higher one leaves copies unseen, which is no progress of the model."""
+    """A higher one leaves copies unseen, which is no progress of the model; who looks closer than 0.3.0 did may."""
     earlier, later = (each.effort or None if isinstance(each, AuditResults) else None for each in (old, new))
     if earlier is None and later is None:
         return ""
@@ -239,6 +239,9 @@ def _other_match_from(old: AuditMeasures, new: AuditMeasures) -> str:
             f"they compared pixels from different similarities on, {earlier.match_from} and {later.match_from} "
             "(--match-from)"
         )
+    nearest = earlier.nearest_from or None, later.nearest_from or None
+    if nearest[0] is not None and (nearest[1] is None or nearest[1] > nearest[0]):
+        return "the baseline compared the nearest training images below that similarity, too: leave out --match-from"
     return ""
 
 

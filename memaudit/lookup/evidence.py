@@ -68,14 +68,16 @@ class IndexSearched:
 
 @dataclass(frozen=True)
 class OnPixels:
-    """What was decided on pixels, from the similarity `floor` on: how many candidates were to be, and could be; `why`
-    not. Where none was (floor None) parts and strong alterations are found at the threshold only."""
+    """What was decided on pixels, from the similarity `floor` on, and of each picture the nearest few from
+    `nearest_from` on, if any: how many candidates were to be, and could be; `why` not. Where none was (floor None)
+    parts and strong alterations are found at the threshold only."""
 
     status: str
     why: tuple[str, ...]
     floor: float | None = None
     candidates: int = 0
     compared: int = 0
+    nearest_from: float | None = None
 
     @classmethod
     def of(cls, result: LookupResult) -> OnPixels:
@@ -84,7 +86,7 @@ class OnPixels:
         candidates, compared = (sum(getattr(a, name) for a in result.answers) for name in ("candidates", "compared"))
         status = COMPARED if compared == candidates else COMPARED_IN_PART if compared else NOT_COMPARED
         why = {reason for answer in result.answers for reason in answer.why}
-        return cls(status, tuple(sorted(why)), result.plan.floor, candidates, compared)
+        return cls(status, tuple(sorted(why)), result.plan.floor, candidates, compared, result.plan.nearest_from)
 
     @property
     def lost(self) -> list[str]:
@@ -96,7 +98,7 @@ class OnPixels:
         return [f"{lost:,} candidates could not be compared on pixels ({why}); --match none leaves them"]
 
     def as_dict(self) -> dict[str, object]:
-        counted = {name: getattr(self, name) for name in ("floor", "candidates", "compared")}
+        counted = {name: getattr(self, name) for name in ("floor", "nearest_from", "candidates", "compared")}
         return {"status": self.status, **(counted if self.floor is not None else {}), "why": list(self.why)}
 
 

@@ -140,7 +140,7 @@ def search(queries: Queries, scope: Scope, given: Candidates | None, progress: P
 
     given: pairs that are candidates whatever the search says: those of the prompts. Should an approximate index have
     missed one at the threshold, it is added. Details of training images have candidates of their own, as many again,
-    and crowd out nobody. Memory: blocks, 250 bytes a query, and the candidates.
+    and crowd out nobody. Memory: blocks, 60 bytes a query (with `nearest_from` some 200), and the candidates.
     """
     best = np.full(len(queries), -1, np.int64)
     similarity = np.full(len(queries), np.nan, np.float32)
@@ -154,7 +154,7 @@ def search(queries: Queries, scope: Scope, given: Candidates | None, progress: P
         similarity[rows] = np.where(near.rows[whole, 0] >= 0, near.similarity[whole, 0], np.nan)
         above[rows] = near.above[whole]
         of_block = _of_block(block, near, scope)
-        parts.nearest.append(of_block.closest(NEAREST))
+        parts.nearest.append(of_block.closest(1 if scope.nearest_from is None else NEAREST))
         if scope.whole_from is not None:
             of_whole = of_block.picked(of_block.basis == Basis.WHOLE)
             parts.whole.append(of_whole.at_least(scope.whole_from).closest(CLOSEST_WHOLE))

@@ -221,7 +221,11 @@ def _effort(effort: measured.Effort) -> Effort:
     views = (effort.generation_views, effort.control_views, effort.reference_windows)
     generations, control, windows = (coverage_of(each) if each else None for each in views)
     return Effort(
-        match_from=effort.match_from, generation_views=generations, control_views=control, reference_windows=windows
+        match_from=effort.match_from,
+        generation_views=generations,
+        control_views=control,
+        reference_windows=windows,
+        nearest_from=effort.nearest_from,
     )
 
 

@@ -101,6 +101,10 @@ def test_what_cannot_be_compared_is_named() -> None:
     assert obstacle(audit(), audit(counted_kinds=["near-duplicate", "partial", "template", "verbatim"])) == ""
     effort = audit()["results"]["effort"]
     assert "different similarities on, 0.3 and 0.6" in obstacle(audit(), audit(effort={**effort, "match_from": 0.6}))
+    closer, closest = (audit(effort={**effort, "nearest_from": low}) for low in (0.2, 0.15))
+    assert "compared the nearest training images below" in obstacle(closest, closer)
+    assert "compared the nearest training images below" in obstacle(closest, audit())
+    assert obstacle(audit(), closest) == obstacle(closer, closest) == obstacle(closest, closest) == ""
     silent = audit()
     silent["results"].pop("effort")
     assert "does not say from which similarity" in obstacle(silent, audit())

@@ -251,6 +251,10 @@ class Effort(Part, frozen=True, kw_only=True):
     generation_views: Annotated[Coverage | None, says("views of the generations that could be embedded")]
     control_views: Annotated[Coverage | None, says("the same of the held-out images")]
     reference_windows: Annotated[Coverage | None, says("tiles and details of the training images, the same")]
+    nearest_from: Annotated[
+        Share | UnsetType | None,
+        says("similarity from which the nearest few were in any case; null: they were not"),
+    ] = UNSET
 
 
 class Discoveries(Part, frozen=True, kw_only=True):
