@@ -8,6 +8,7 @@ import os
 import re
 import sys
 from contextlib import suppress
+from functools import cache
 from importlib.abc import MetaPathFinder
 from types import ModuleType
 
@@ -97,6 +98,7 @@ def few_arenas() -> None:
         ctypes.CDLL(None).mallopt(_ARENA_MAX, 2)
 
 
+@cache
 def keep_freed() -> None:
     """Let glibc keep up to 64 MiB of what an arena frees. Else what a picture's features take is given back after each
     picture, and every page of it is asked for again with the next: a third of the time of one thread. Whoever set

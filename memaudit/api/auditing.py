@@ -36,7 +36,6 @@ from memaudit.faces.stores import CONTROL, GALLERY, GENERATIONS, FaceEmbedder, r
 from memaudit.faces.uses import note_use
 from memaudit.files import real, sha256_as_it_is
 from memaudit.images.copy_kinds import copies_for
-from memaudit.images.image_ref import first_frames_line
 from memaudit.images.passed_over import PassedOver
 from memaudit.images.views import views_of
 from memaudit.index import Searcher
@@ -355,8 +354,7 @@ def _of_planted(progress: Progress) -> Progress:
 
 
 def _not_read(passed: PassedOver, beside: PassedOver, references: Searcher) -> tuple[str, ...]:
-    films = first_frames_line(references.first_frames_alone())
-    of_training = (*references.store.not_read, *filter(None, [films]), *without(references.store))
+    of_training = (*references.store.unsearched(references.first_frames_alone()), *without(references.store))
     said = {"generations": passed.lines, "held-out images": beside.lines, "training images": of_training}
     return tuple(f"{name}: {line}" for name, lines in said.items() for line in lines)
 

@@ -19,7 +19,6 @@ from memaudit.encoders import Encoder
 from memaudit.errors import EmptyInputError, UsageError
 from memaudit.files import write_json
 from memaudit.folders import sole_writer_of
-from memaudit.images.image_ref import first_frames_line
 from memaudit.images.passed_over import PassedOver
 from memaudit.images.sources import iter_images
 from memaudit.images.views import views_of
@@ -154,8 +153,7 @@ def _looked_up(
     references.require_current()
     evidence = evidence_of(result, max_unreadable, watch.seconds, found.unread)
     store = references.store
-    of_training = filter(None, (*store.not_read, first_frames_line(references.first_frames_alone())))
-    said = (f"training images: {line}" for line in of_training)
+    said = (f"training images: {line}" for line in store.unsearched(references.first_frames_alone()))
     return LookupRun(evidence, grown(store), (*found.plain, *said, *without(store)))
 
 

@@ -18,12 +18,11 @@ import msgspec
 from memaudit.claims.answer import ClaimAnswer
 from memaudit.claims.ledger import Claim
 from memaudit.errors import InputError
-from memaudit.files import MOST_BYTES, json_text, keep_private, make_folder, read_json, write_json, write_text
+from memaudit.files import MOST_JSON, json_text, keep_private, make_folder, read_json, write_json, write_text
 
 VAULT, CLAIM, ANSWER, LETTER = "vault", "claim.json", "answer.json", "letter.html"
 _SCHEMA = "memaudit-claim/1"
 _GOING = ".deleted-"
-_MOST = MOST_BYTES << 6  # bytes of a file that `read_json` takes
 T = TypeVar("T")
 
 
@@ -108,9 +107,9 @@ def numbers_kept(folder: Path) -> list[int]:
 def write_answer(folder: Path, answer: ClaimAnswer) -> None:
     """Raises InputError for one that is too large to be read again."""
     place, text = place_of(folder, answer.claim), json_text(msgspec.to_builtins(answer))
-    if len(text.encode("utf-8", "backslashreplace")) > _MOST:
+    if len(text.encode("utf-8", "backslashreplace")) > MOST_JSON:
         raise InputError(
-            f"the answer to claim {answer.claim} has more than {_MOST >> 20:,} MiB, and could not be read again: "
+            f"the answer to claim {answer.claim} has more than {MOST_JSON >> 20:,} MiB, and could not be read again: "
             "answer its pictures in several claims, with fewer each, and delete this one"
         )
     keep_private(place)

@@ -170,7 +170,7 @@ class _Comparison:
             return
         with limits.verdicts() as verdicts:
             self._take(verdicts.earlier)
-            most = pictures_held() if limits.executor is None else LEAST_HELD
+            most = pictures_held() if limits.elsewhere is None else LEAST_HELD
             order = schedule(self.ends.left, self.ends.right, most)
             estimate = self._estimate(order, limits)
             budget = Budget(limits.seconds)

@@ -15,6 +15,7 @@ from memaudit.files.digests import (
 from memaudit.files.reading import (
     MOST_BYTES,
     MOST_IN_A_LINE,
+    MOST_JSON,
     is_store,
     json_object_in,
     lines_in,
@@ -49,6 +50,7 @@ __all__ = [
     "DIGEST",
     "FileState",
     "MOST_BYTES",
+    "MOST_JSON",
     "MOST_IN_A_LINE",
     "NOT_BOUND",
     "add_to_chain",

@@ -10,11 +10,10 @@ from typing import Any, NamedTuple
 
 from memaudit.errors import InputError
 from memaudit.files.digests import DIGEST, digest_of
-from memaudit.files.reading import MOST_BYTES, once, open_regular, real, reason_of
+from memaudit.files.reading import MOST_JSON, once, open_regular, real, reason_of
 from memaudit.files.writing import whole_file
 
 PREVIOUS = "previous"
-_MOST = MOST_BYTES << 6  # bytes
 
 
 class Chain(NamedTuple):
@@ -35,11 +34,11 @@ def read_chain(path: Path, what: str) -> Chain:
     """Read a chain. Raises InputError that calls it `what` and names the first line that is not as it was written."""
     try:
         with open_regular(path) as handle:
-            data = handle.read(_MOST + 1)
+            data = handle.read(MOST_JSON + 1)
     except OSError as error:
         raise InputError(f"{what} {path} cannot be read: {reason_of(error)}") from None
-    if len(data) > _MOST:
-        raise InputError(f"{what} {path} cannot be read: larger than {_MOST >> 20:,} MiB, the most that is read")
+    if len(data) > MOST_JSON:
+        raise InputError(f"{what} {path} cannot be read: larger than {MOST_JSON >> 20:,} MiB, the most that is read")
     *lines, rest = data.split(b"\n")
     if not lines:
         raise InputError(f"{path} is no {what} of memaudit: name a file that is one, or that is not there yet")

@@ -17,11 +17,12 @@ from typing import IO, Any
 from memaudit.errors import InputError
 
 MOST_BYTES = 16 << 20  # of a file that is read whole: a policy, a recipe, accepted matches
+MOST_JSON = MOST_BYTES << 6  # of a file of JSON, and of lines that hang together
 MOST_IN_A_LINE = 1 << 20  # characters
 _MOST_DOTS = 100  # in a key of TOML: the parser's time grows with their square
 
 
-def read_json(path: Path, most: int = MOST_BYTES << 6) -> dict[str, Any]:
+def read_json(path: Path, most: int = MOST_JSON) -> dict[str, Any]:
     """Read a JSON object. Raises InputError for an absent, unreadable or malformed file, or one beyond `most` bytes.
 
     So it does for an object that has a key twice.

@@ -155,8 +155,10 @@ def _asked(before: Filter, options: TrainOptions) -> Filter:
 def _is_asked(before: Filter, options: TrainOptions) -> bool:
     """Whether the filter was asked the same, and its cut is by that: 0.3.0 wrote another recall beside the cut that it
     had."""
-    if (before.recall, before.precision) != options.asked or before.estimate is None or before.cut is None:
-        return (before.recall, before.precision) == options.asked
+    if (before.recall, before.precision) != options.asked:
+        return False
+    if before.estimate is None or before.cut is None:
+        return True
     found = before.estimate.cut_of(before.recall, before.precision)
     return found is not None and found.stratum == before.cut
 

@@ -239,8 +239,8 @@ def _other_match_from(old: AuditMeasures, new: AuditMeasures) -> str:
             f"they compared pixels from different similarities on, {earlier.match_from} and {later.match_from} "
             "(--match-from)"
         )
-    nearest = earlier.nearest_from or None, later.nearest_from or None
-    if nearest[0] is not None and (nearest[1] is None or nearest[1] > nearest[0]):
+    before, now = earlier.nearest_from or None, later.nearest_from or None  # absent in reports of 0.3.0
+    if before is not None and (now is None or now > before):
         return "the baseline compared the nearest training images below that similarity, too: leave out --match-from"
     return ""
 

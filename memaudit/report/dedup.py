@@ -14,7 +14,6 @@ from msgspec.structs import replace
 from memaudit.dedup import results as measured
 from memaudit.dedup.results import Comparison, Decision, DedupResult, PixelChecks, Reason, Removal
 from memaudit.dedup.thresholds import grouped_at, steps_of
-from memaudit.images.image_ref import first_frames_line
 from memaudit.matching.kinds import Kind
 from memaudit.report.bindings import bound_to
 from memaudit.report.dedup_pictures import (
@@ -103,7 +102,7 @@ def _shown(
             GroupedAt(**at._asdict()) for at in grouped_at(result.pairs, steps_of(result.pairs, result.threshold))
         ],
         against=_against(result, store, against, pictures),
-        not_read=[*filter(None, (*store.not_read, first_frames_line(store.first_frames_alone())))],
+        not_read=[*store.unsearched(store.first_frames_alone())],
     )
 
 

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from memaudit.errors import InconclusiveError, InputError
 from memaudit.files import digest_of
-from memaudit.images.image_ref import is_first_frame_alone
+from memaudit.images.image_ref import first_frames_line, is_first_frame_alone
 from memaudit.store.columns import Columns, joined
 from memaudit.store.manifest import Manifest
 from memaudit.store.places import Whereabouts
@@ -226,6 +226,10 @@ class Store:
         """What its sources held that may be training images and is no row, in sentences. Stores of earlier versions do
         not say."""
         return tuple(each.line for each in self.manifest.not_read)
+
+    def unsearched(self, films: int) -> tuple[str, ...]:
+        """The same, and that of so many `films` the first frame alone is a row: what a search of it cannot find."""
+        return (*self.not_read, *filter(None, [first_frames_line(films)]))
 
     @property
     def pictures_not_read(self) -> int:

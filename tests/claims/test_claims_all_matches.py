@@ -450,7 +450,7 @@ def test_an_answer_that_could_not_be_read_again_is_not_written(
     """All other claims are still excluded."""
     answer(copied, tmp_path)
     with monkeypatch.context() as patch:
-        patch.setattr("memaudit.claims.vault._MOST", 1 << 10)
+        patch.setattr("memaudit.claims.vault.MOST_JSON", 1 << 10)
         with pytest.raises(InputError, match=r"the answer to claim 2 .* with fewer each, and delete this one"):
             ma.answer_claim(copied / "claimed", copied / "store", tmp_path, claimant="S. Holder", match="none")
     assert not (tmp_path / "vault/000002/answer.json").exists()
