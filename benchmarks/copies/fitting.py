@@ -10,7 +10,8 @@ penalty `RIDGE`), fitted in turns: choose the alignment of every pair, fit, unti
 (histogram gradient boosting of scikit-learn: Ke et al. 2017), with more of each signal never against a copy, or never
 for one (`AGAINST`), but for those of `EITHER`. They are of the alignments that the closeness of the present model.json
 chooses, so that a second run settles it. The curve is the share of copies by their sum, made monotone by pooling (PAVA:
-Ayer et al. 1955). The cut lets `FALSE_MATCHES` of the pairs of TUNE that are no copies pass, series left out.
+Ayer et al. 1955), and so is that of pairs which no alignment fits, by their closeness. The cut lets `FALSE_MATCHES` of
+the pairs of TUNE that are no copies pass, series left out.
 """
 
 from __future__ import annotations
@@ -42,7 +43,7 @@ from memaudit.matching.agreement import agreement
 from memaudit.matching.align import alignments
 from memaudit.matching.model import AGREEING, SCHEMA, SIGNALS, Trees, agreeing
 from memaudit.matching.pictures import Picture, import_cv2, read_picture
-from memaudit.matching.rule import closest, signals_of_pair
+from memaudit.matching.rule import closest, fits, signals_of_pair
 from memaudit.types import Float64, Int64
 from scripts.alterations import read_rgb, stream
 
@@ -86,11 +87,13 @@ class Alignments(NamedTuple):
 
 
 class Seen(NamedTuple):
-    """What a part shows: all alignments of its pairs; signals (n, k) of the closest of each; copy (n,): what a pair is,
-    1 or 0; drawn (n,): whether it is of a series."""
+    """What a part shows: all alignments of its pairs; signals (n, k) of the closest of each, its closeness (n,) and
+    whether it fits (n,); copy (n,): what a pair is, 1 or 0; drawn (n,): whether it is of a series."""
 
     alignments: Alignments
     signals: Float64
+    closeness: Float64
+    fits: NDArray[np.bool_]
     copy: Float64
     drawn: NDArray[np.bool_]
 
@@ -187,10 +190,13 @@ def seen(pairs: Sequence[Pair]) -> Seen:
     pairs = sorted(pairs, key=lambda pair: pair.reference)
     with ProcessPoolExecutor(os.cpu_count(), initializer=_one_thread) as pool:
         found = list(pool.map(_signals, pairs, chunksize=50))
-    pair = np.repeat(np.arange(len(pairs)), [len(rows) for rows, _ in found])
+    rows, signals, closeness, fitting = zip(*found, strict=True)
+    pair = np.repeat(np.arange(len(pairs)), [len(each) for each in rows])
     return Seen(
-        Alignments(np.concatenate([rows for rows, _ in found]), pair),
-        np.stack([signals for _, signals in found]),
+        Alignments(np.concatenate(rows), pair),
+        np.stack(signals),
+        np.array(closeness),
+        np.array(fitting),
         np.array([pair.copy for pair in pairs], np.float64),
         np.array([pair.drawn for pair in pairs]),
     )
@@ -200,10 +206,12 @@ def _one_thread() -> None:
     import_cv2().setNumThreads(1)
 
 
-def _signals(pair: Pair) -> tuple[Float64, Float64]:
+def _signals(pair: Pair) -> tuple[Float64, Float64, float, bool]:
     query, reference = _picture(pair.query), _picture(pair.reference)
     rows = [agreeing(found, agreement(query, reference, found.matrix)) for found in alignments(query, reference)]
-    return np.array(rows).reshape(-1, len(AGREEING)), signals_of_pair(query, reference, closest(query, reference))
+    best = closest(query, reference)
+    signals = signals_of_pair(query, reference, best)
+    return np.array(rows).reshape(-1, len(AGREEING)), signals, best.closeness, fits(best.agreement)
 
 
 @lru_cache(_HELD)
@@ -279,7 +287,7 @@ def _columns(nodes: Any) -> dict[str, list[float]]:
 
 
 def curve_of(logit: Float64, copy: Float64) -> tuple[Float64, Float64]:
-    """Logits and probabilities of a copy there, both rising: the shares in bands of a logit, made monotone, half a pair
+    """Logits and probabilities of a copy there, both rising: the shares in `BAND`s of them, made monotone, half a pair
     added on either side, for nothing is certain. Bands of fewer than `LEAST` pairs are one with the next."""
     order = np.argsort(logit, kind="stable")
     logit, copy = logit[order], copy[order]
@@ -316,18 +324,24 @@ def written(part: Seen, other: Seen, fitted_on: str) -> str:
     logit = np.array([grown.sum(signals) for signals in other.signals])
     curve = curve_of(logit, other.copy)
     cut = np.interp(cut_of(logit[real], other.copy[real], FALSE_MATCHES), *curve)
+    unfitting = curve_of(other.closeness[~other.fits], other.copy[~other.fits])
     told: dict[str, Any] = {
         "schema": SCHEMA,
         "closest": dict(zip(AGREEING, weighted.coefficients.round(4).tolist(), strict=True)),
         "intercept": round(weighted.intercept, 4),
         "signals": SIGNALS,
-        "curve": {"logit": curve[0].round(4).tolist(), "probability": curve[1].round(5).tolist()},
+        "curve": _told("logit", curve),
+        "unfitting": _told("closeness", unfitting),
         "cut": round(float(cut), 3),
         "fitted_on": fitted_on,
     }
     lines = [f"{json.dumps(name)}: {json.dumps(value)}" for name, value in told.items()]
     grove = ",\n".join(json.dumps(tree, separators=(",", ":")) for tree in trees)
     return "{" + ",\n".join([*lines, f'"trees": [\n{grove}\n]']) + "}\n"
+
+
+def _told(name: str, curve: tuple[Float64, Float64]) -> dict[str, list[float]]:
+    return {name: curve[0].round(4).tolist(), "probability": curve[1].round(5).tolist()}
 
 
 if __name__ == "__main__":

@@ -20,9 +20,8 @@ from memaudit.types import Float64
 SURE = 4.0  # closeness from which no further alignment is looked at
 SIMPLE = 150  # features: fewer have drawings such as the cards of a deck, which embeddings call near-duplicates
 COMMON = 0.4  # share of the smaller picture that the common part takes, else it says nothing
-# What the model's parts have few of (docs/protocols/pixel-matching.md)
 LEAST_ALIKE = 0.4  # share of all patches that agree: with less nothing fits, and as where little is in common
-UNALIKE = 0.1  # the probability is no higher than this
+# What the model's parts have few of (docs/protocols/pixel-matching.md)
 RICH = 290  # features: pictures with much to see
 LEFT = 100  # beside others that show so many still, as under a mask,
 MANY_FEATURES = 20  # of which so many agree at distinct places,
@@ -81,16 +80,11 @@ def check(query: Picture, reference: Picture, cut: float | None = None) -> Check
 
     cut: less probable than this is no copy; None: the model's own. Both as float32, as probabilities are kept.
     """
-    model, seen = copy_model(), closest(query, reference)
+    seen = closest(query, reference)
     alignment, found, _ = seen
-    few, many = _features(query, reference)
-    probability = _within_reason(
-        model.probability(model.logit(signals_of_pair(query, reference, seen))),
-        found,
-        alignment.inliers if few >= LEFT and many >= RICH else 0,
-    )
-    if np.float32(probability) < np.float32(model.cut if cut is None else cut):
-        apart = found.compared and found.worst > SAME_PIXELS and few < SIMPLE
+    probability = _probability(query, reference, seen)
+    if np.float32(probability) < np.float32(copy_model().cut if cut is None else cut):
+        apart = found.compared and found.worst > SAME_PIXELS and _features(query, reference)[0] < SIMPLE
         return Check(Kind.SIMILAR, alignment.inliers, found, probability, apart=apart)
     where = overlap_of(query, reference, alignment.matrix)
     return Check(_kind(found, alignment), alignment.inliers, found, probability, where)
@@ -119,14 +113,24 @@ def holds_where_sought(found: Agreement) -> bool:
     return within and found.coloured >= SOUGHT_COLOURED and found.crossing >= SOUGHT_CROSSING
 
 
-def _within_reason(probability: float, found: Agreement, inliers: int) -> float:
-    """Where no alignment fits trees have nothing to go by; and where many features agree between pictures with much to
-    see, and most patches, one is the other, if drawn anew or masked. inliers: 0 where there is little to see."""
-    if found.all_alike < LEAST_ALIKE or max(found.of_query, found.of_reference) < COMMON:
-        return min(probability, UNALIKE)
-    if inliers >= MANY_FEATURES and found.alike >= MANY_ALIKE:
+def _probability(query: Picture, reference: Picture, seen: Seen) -> float:
+    """Where many features agree between pictures with much to see, and most patches, one is the other, if drawn anew or
+    masked. Where no alignment fits trees have nothing to go by, and how the pictures differ is not asked: of candidates
+    most are such."""
+    model, found = copy_model(), seen.agreement
+    if not fits(found):
+        return model.probability_unfitting(seen.closeness)
+    probability = model.probability(model.logit(signals_of_pair(query, reference, seen)))
+    few, many = _features(query, reference)
+    much = few >= LEFT and many >= RICH
+    if much and seen.alignment.inliers >= MANY_FEATURES and found.alike >= MANY_ALIKE:
         return max(probability, SEEN)
     return probability
+
+
+def fits(found: Agreement) -> bool:
+    """Whether enough of the patches agree, of enough of either picture, for the rest to say anything."""
+    return found.all_alike >= LEAST_ALIKE and max(found.of_query, found.of_reference) >= COMMON
 
 
 def signals_of_pair(query: Picture, reference: Picture, seen: Seen) -> Float64:
