@@ -43,7 +43,7 @@ from memaudit.matching.agreement import agreement
 from memaudit.matching.align import alignments
 from memaudit.matching.model import AGREEING, SCHEMA, SIGNALS, Trees, agreeing
 from memaudit.matching.pictures import Picture, import_cv2, read_picture
-from memaudit.matching.rule import closest, fits, signals_of_pair
+from memaudit.matching.rule import closest, signals_of_pair
 from memaudit.types import Float64, Int64
 from scripts.alterations import read_rgb, stream
 
@@ -211,7 +211,7 @@ def _signals(pair: Pair) -> tuple[Float64, Float64, float, bool]:
     rows = [agreeing(found, agreement(query, reference, found.matrix)) for found in alignments(query, reference)]
     best = closest(query, reference)
     signals = signals_of_pair(query, reference, best)
-    return np.array(rows).reshape(-1, len(AGREEING)), signals, best.closeness, fits(best.agreement)
+    return np.array(rows).reshape(-1, len(AGREEING)), signals, best.closeness, best.agreement.fits
 
 
 @lru_cache(_HELD)

@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from memaudit.matching.agreement import NONE, Agreement, agreement, lay
+from memaudit.matching.agreement import COMMON, NONE, Agreement, agreement, lay
 from memaudit.matching.align import Alignment, alignments
 from memaudit.matching.differences import NOTHING_SHOWN, differences
 from memaudit.matching.kinds import Kind
@@ -19,8 +19,6 @@ from memaudit.types import Float64
 
 SURE = 4.0  # closeness from which no further alignment is looked at
 SIMPLE = 150  # features: fewer have drawings such as the cards of a deck, which embeddings call near-duplicates
-COMMON = 0.4  # share of the smaller picture that the common part takes, else it says nothing
-LEAST_ALIKE = 0.4  # share of all patches that agree: with less nothing fits, and as where little is in common
 # What the model's parts have few of (docs/protocols/pixel-matching.md)
 RICH = 290  # features: pictures with much to see
 LEFT = 100  # beside others that show so many still, as under a mask,
@@ -118,7 +116,7 @@ def _probability(query: Picture, reference: Picture, seen: Seen) -> float:
     masked. Where no alignment fits trees have nothing to go by, and how the pictures differ is not asked: of candidates
     most are such."""
     model, found = copy_model(), seen.agreement
-    if not fits(found):
+    if not found.fits:
         return model.probability_unfitting(seen.closeness)
     probability = model.probability(model.logit(signals_of_pair(query, reference, seen)))
     few, many = _features(query, reference)
@@ -126,11 +124,6 @@ def _probability(query: Picture, reference: Picture, seen: Seen) -> float:
     if much and seen.alignment.inliers >= MANY_FEATURES and found.alike >= MANY_ALIKE:
         return max(probability, SEEN)
     return probability
-
-
-def fits(found: Agreement) -> bool:
-    """Whether enough of the patches agree, of enough of either picture, for the rest to say anything."""
-    return found.all_alike >= LEAST_ALIKE and max(found.of_query, found.of_reference) >= COMMON
 
 
 def signals_of_pair(query: Picture, reference: Picture, seen: Seen) -> Float64:
