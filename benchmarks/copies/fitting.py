@@ -9,9 +9,10 @@ Closeness, which tells what alignment of a pair counts, is a logistic regression
 penalty `RIDGE`), fitted in turns: choose the alignment of every pair, fit, until nothing changes. The trees are boosted
 (histogram gradient boosting of scikit-learn: Ke et al. 2017), with more of each signal never against a copy, or never
 for one (`AGAINST`), but for those of `EITHER`. They are of the alignments that the closeness of the present model.json
-chooses, so that a second run settles it. The curve is the share of copies by their sum, made monotone by pooling (PAVA:
-Ayer et al. 1955), and so is that of pairs which no alignment fits, by their closeness. The cut lets `FALSE_MATCHES` of
-the pairs of TUNE that are no copies pass, series left out.
+chooses, so that a second run settles it, and of pairs that these fit. The curve is the share of copies by their sum,
+made monotone by pooling (PAVA: Ayer et al. 1955); that of pairs which no alignment fits is by their closeness, of the
+pairs of TUNE alone, each as many as it stands for. The cut lets `FALSE_MATCHES` of the pairs of TUNE that are no copies
+pass, series left out.
 """
 
 from __future__ import annotations
@@ -66,12 +67,14 @@ _MODEL = Path(__file__).parents[2] / "memaudit/matching/model.json"
 
 
 class Pair(NamedTuple):
-    """Two files, and whether one is a copy of the other. drawn: of a series."""
+    """Two files, and whether one is a copy of the other. drawn: of a series. weight: of how many pairs of the part it is
+    one; 0: it came to these."""
 
     query: str
     reference: str
     copy: bool
     drawn: bool
+    weight: float = 0.0
 
 
 class Alignments(NamedTuple):
@@ -88,7 +91,8 @@ class Alignments(NamedTuple):
 
 class Seen(NamedTuple):
     """What a part shows: all alignments of its pairs; signals (n, k) of the closest of each, its closeness (n,) and
-    whether it fits (n,); copy (n,): what a pair is, 1 or 0; drawn (n,): whether it is of a series."""
+    whether it fits (n,); copy (n,): what a pair is, 1 or 0; drawn (n,): whether it is of a series; weight (n,): of how
+    many pairs of the part it is one, 0 where it came to these."""
 
     alignments: Alignments
     signals: Float64
@@ -96,6 +100,7 @@ class Seen(NamedTuple):
     fits: NDArray[np.bool_]
     copy: Float64
     drawn: NDArray[np.bool_]
+    weight: Float64
 
 
 class Sum(NamedTuple):
@@ -115,8 +120,13 @@ def pairs_in(folder: Path) -> list[Pair]:
     rows = list(zip(*pq.read_table(folder / PAIRS, columns=list(names)).to_pydict().values(), strict=True))
     copies = [row for row in rows if row[2] == "copy"]
     none = [row for row in rows if row[2] == "none" and row[8] and not shared(row[6], row[7])]
-    chosen = [*_spread(copies, MOST["copy"]), *_spread(none, MOST["none"])]
-    return [Pair(row[0], row[1], row[2] == "copy", False) for row in chosen]
+    return [*_chosen(copies, MOST["copy"]), *_chosen(none, MOST["none"])]
+
+
+def _chosen(rows: list[tuple[Any, ...]], most: int) -> Iterator[Pair]:
+    chosen = _spread(rows, most)
+    for row in chosen:
+        yield Pair(row[0], row[1], row[2] == "copy", False, len(rows) / len(chosen))
 
 
 def _spread(rows: list[tuple[Any, ...]], most: int) -> list[tuple[Any, ...]]:
@@ -199,6 +209,7 @@ def seen(pairs: Sequence[Pair]) -> Seen:
         np.array(fitting),
         np.array([pair.copy for pair in pairs], np.float64),
         np.array([pair.drawn for pair in pairs]),
+        np.array([pair.weight for pair in pairs]),
     )
 
 
@@ -286,18 +297,20 @@ def _columns(nodes: Any) -> dict[str, list[float]]:
     return {name: column.tolist() for name, column in columns.items()}
 
 
-def curve_of(logit: Float64, copy: Float64) -> tuple[Float64, Float64]:
+def curve_of(logit: Float64, copy: Float64, weight: Float64 | None = None) -> tuple[Float64, Float64]:
     """Logits and probabilities of a copy there, both rising: the shares in `BAND`s of them, made monotone, half a pair
-    added on either side, for nothing is certain. Bands of fewer than `LEAST` pairs are one with the next."""
+    added on either side, for nothing is certain. Bands of fewer than `LEAST` pairs are one with the next. weight: of
+    each pair, None: alike."""
     order = np.argsort(logit, kind="stable")
     logit, copy = logit[order], copy[order]
+    weight = np.ones(len(logit)) if weight is None else weight[order] / weight.mean()
     bounds = [0]
     for place in [*np.searchsorted(logit, np.arange(-8.0, 8.5, BAND)).tolist(), len(logit)]:
         if place - bounds[-1] >= LEAST:
             bounds.append(place)
     bounds[-1] = len(logit)
-    size = np.diff(bounds)
-    share = (np.add.reduceat(copy, bounds[:-1]) + 0.5) / (size + 1)
+    size = np.add.reduceat(weight, bounds[:-1])
+    share = (np.add.reduceat(copy * weight, bounds[:-1]) + 0.5) / (size + 1)
     middle = np.array([logit[low:high].mean() for low, high in itertools.pairwise(bounds)])
     return middle, np.asarray(isotonic_regression(share, weights=size).x)
 
@@ -319,25 +332,29 @@ def main(fit: Path, tune: Path) -> None:
 
 def written(part: Seen, other: Seen, fitted_on: str) -> str:
     """The model of what two parts show, as model.json has it: a line for each of its fields, and for each tree."""
-    weighted, trees = closeness(part.alignments, part.copy, ~part.drawn), boosted(part.signals, part.copy)
-    grown, real = Trees.of(trees), ~other.drawn
-    logit = np.array([grown.sum(signals) for signals in other.signals])
-    curve = curve_of(logit, other.copy)
-    cut = np.interp(cut_of(logit[real], other.copy[real], FALSE_MATCHES), *curve)
-    unfitting = curve_of(other.closeness[~other.fits], other.copy[~other.fits])
+    weighted, grove = (
+        closeness(part.alignments, part.copy, ~part.drawn),
+        boosted(part.signals[part.fits], part.copy[part.fits]),
+    )
+    trees, fits, unfitting = Trees.of(grove), other.fits, ~other.fits & (other.weight > 0)
+    logit = np.array([trees.sum(signals) if fit else -np.inf for signals, fit in zip(other.signals, fits, strict=True)])
+    curve = curve_of(logit[fits], other.copy[fits])
+    cut = np.interp(cut_of(logit[~other.drawn], other.copy[~other.drawn], FALSE_MATCHES), *curve)
     told: dict[str, Any] = {
         "schema": SCHEMA,
         "closest": dict(zip(AGREEING, weighted.coefficients.round(4).tolist(), strict=True)),
         "intercept": round(weighted.intercept, 4),
         "signals": SIGNALS,
         "curve": _told("logit", curve),
-        "unfitting": _told("closeness", unfitting),
+        "unfitting": _told(
+            "closeness", curve_of(other.closeness[unfitting], other.copy[unfitting], other.weight[unfitting])
+        ),
         "cut": round(float(cut), 3),
         "fitted_on": fitted_on,
     }
     lines = [f"{json.dumps(name)}: {json.dumps(value)}" for name, value in told.items()]
-    grove = ",\n".join(json.dumps(tree, separators=(",", ":")) for tree in trees)
-    return "{" + ",\n".join([*lines, f'"trees": [\n{grove}\n]']) + "}\n"
+    leaves = ",\n".join(json.dumps(tree, separators=(",", ":")) for tree in grove)
+    return "{" + ",\n".join([*lines, f'"trees": [\n{leaves}\n]']) + "}\n"
 
 
 def _told(name: str, curve: tuple[Float64, Float64]) -> dict[str, list[float]]:
