@@ -52,7 +52,7 @@ RIDGE, TURNS = 1e-3, 10
 TREES, LEAVES, LEAST_IN_LEAF, RATE = 120, 16, 20, 0.1
 AGAINST = ("beyond", "ragged", "lost", "more_lost")
 EITHER = ("solid", "pieces", "crossing", "features", "patches", "outlined", "recoloured")
-FALSE_MATCHES = 0.007
+FALSE_MATCHES = 0.001
 BAND, LEAST = 0.5, 25
 MOST = {"copy": 1600, "none": 2400}
 EACH = 8  # series of each kind
@@ -67,8 +67,8 @@ _MODEL = Path(__file__).parents[2] / "memaudit/matching/model.json"
 
 
 class Pair(NamedTuple):
-    """Two files, and whether one is a copy of the other. drawn: of a series. weight: of how many pairs of the part it is
-    one; 0: it came to these."""
+    """Two files, and whether one is a copy of the other. drawn: of a series. weight: of how many pairs of the part it
+    is one; 0: it came to these."""
 
     query: str
     reference: str
