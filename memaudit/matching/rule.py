@@ -72,6 +72,12 @@ class Seen(NamedTuple):
     agreement: Agreement
     closeness: float
 
+    @property
+    def rank(self) -> tuple[bool, float]:
+        """The closest alignment has the highest: what does not fit, such as a small part that agrees well, shows no
+        copy, and must not stand before one that does."""
+        return self.agreement.fits, self.closeness
+
 
 def check(query: Picture, reference: Picture, cut: float | None = None) -> Check:
     """What the model says of the closest alignment.
@@ -95,10 +101,10 @@ def closest(query: Picture, reference: Picture) -> Seen:
         found = agreement(query, reference, alignment.matrix)
         if alignment.sought and not holds_where_sought(found):
             continue
-        closeness = model.closeness(agreeing(alignment, found))
-        if best is None or closeness > best.closeness:
-            best = Seen(alignment, found, closeness)
-        if closeness >= SURE:
+        seen = Seen(alignment, found, model.closeness(agreeing(alignment, found)))
+        if best is None or seen.rank > best.rank:
+            best = seen
+        if best.rank >= (True, SURE):
             break
     assert best is not None  # frame on frame there is always one
     return best
