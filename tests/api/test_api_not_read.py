@@ -224,3 +224,13 @@ def test_a_store_counts_once_what_it_was_told_of_together_with_other_sources(tmp
     assert appended(two, one) == [3]
     assert appended(one, two, three) == [4], "in place of what was counted of two of them"
     assert appended(one, three) == [4]
+
+
+def test_files_that_cannot_be_read_take_no_warning_and_no_features_away(tmp_path: Path) -> None:
+    """Before, exit code 3 for dead files hid what was not looked at, and nothing was kept of the others."""
+    training = write_pictures(tmp_path / "training", range(8))
+    shutil.copy(training / "0003.png", training / ".hidden.png")
+    (training / "dead.png").write_text("no image")
+    with pytest.raises(ma.errors.InconclusiveError, match=r"1 of 9 images could not be read.*1 hidden images"):
+        ma.embed(training, out=tmp_path / "store", encoder="thumbnail", features=True)
+    assert (tmp_path / "store" / "features").is_dir()
