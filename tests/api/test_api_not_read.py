@@ -80,7 +80,7 @@ def test_captions_beside_generations_are_said_and_no_alarm(store: Path, generati
         (generations / f"0{number}.txt").write_text("a cat")
     run = ma.run_audit(generations, store)
     assert run.conclusive
-    line = "4 files hold no image and were not read: 4 .txt (0100.txt, 0101.txt, 0102.txt, …)"
+    line = "4 files hold no image and were not read as images: 4 .txt (0100.txt, 0101.txt, 0102.txt, …)"
     assert run.results.not_read == [f"generations: {line}"]
     found = ma.run_lookup(generations, store, views="none")
     assert (found.outcome, found.not_read) == ("nothing found", (line,))
