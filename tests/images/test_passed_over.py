@@ -57,7 +57,8 @@ def test_captions_and_metadata_are_counted_and_are_no_alarm(tmp_path: Path) -> N
     assert passed.pictures == 0
     assert passed.lines == (
         "38 files hold no image and were not read as images: 1 .csv (metadata.csv), 12 .json (00.json, 01.json, "
-        "02.json, …), 12 .npy (00.npy, 01.npy, 02.npy, …), 1 .parquet (list.parquet), 12 .txt (00.txt, 01.txt, 02.txt, …)",
+        "02.json, …), 12 .npy (00.npy, 01.npy, 02.npy, …), 1 .parquet (list.parquet), "
+        "12 .txt (00.txt, 01.txt, 02.txt, …)",
     )
 
 
