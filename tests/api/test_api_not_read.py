@@ -14,6 +14,7 @@ import pyarrow.parquet as pq
 import pytest
 from manifests import edit_manifest
 from pictures import draw, photograph, write_pictures
+from PIL import Image
 
 import memaudit as ma
 from memaudit.store import Store
@@ -234,3 +235,15 @@ def test_files_that_cannot_be_read_take_no_warning_and_no_features_away(tmp_path
     with pytest.raises(ma.errors.InconclusiveError, match=r"1 of 9 images could not be read.*1 hidden images"):
         ma.embed(training, out=tmp_path / "store", encoder="thumbnail", features=True)
     assert (tmp_path / "store" / "features").is_dir()
+
+
+def test_dedup_says_how_many_images_are_blank(tmp_path: Path) -> None:
+    """They are compared with nothing: a set of placeholders passed for one in which every image was compared."""
+    training = write_pictures(tmp_path / "training", range(2))
+    Image.new("RGB", (64, 64), "white").save(training / "a.png")
+    Image.new("RGB", (80, 64), "white").save(training / "b.png")
+    store = ma.embed(training, out=tmp_path / "store", encoder="thumbnail")
+    run = ma.run_dedup(store, out=tmp_path / "dedup")
+    said = "2 blank images, of one colour or almost, stay unless their files are equal"
+    assert (run.results.not_read, run.results.dropped) == ([said], 0)
+    assert said in (tmp_path / "dedup" / "report.html").read_text()
