@@ -82,13 +82,15 @@ class Export:
     @property
     def warnings(self) -> tuple[str, ...]:
         """What a reader must know besides."""
-        mixed, unsigned = self.exported.mixed, self.exported.unsigned
+        mixed, unsigned, escaped = self.exported.mixed, self.exported.unsigned, self.exported.escaped
         said = {
             f"the dedup run is inconclusive: {'; '.join(self.reasons)}": bool(self.reasons),
             f"samples of several images of which some are kept and others not: {mixed:,}; they are exported "
             "whole": mixed > 0,
             f"URLs without their passwords and signatures: {unsigned:,}; others may read the manifest. To fetch them, "
             "sign them anew, or take your own list by image_id": unsigned > 0,
+            f"paths that are no UTF-8, which no table can hold: {escaped:,}; as the manifest has them they lead "
+            "nowhere: rename these files and embed them again, or export as --to folder": escaped > 0,
         }
         return (*(line for line, holds in said.items() if holds), *self.not_reached)
 

@@ -17,7 +17,7 @@ from memaudit.exporting.choosing import Fates
 from memaudit.exporting.croissant import Described, card, croissant
 from memaudit.exporting.folder import write_files
 from memaudit.exporting.layout import Layout, SampleCounts
-from memaudit.exporting.listing import signed, write_manifest
+from memaudit.exporting.listing import escaped, signed, write_manifest
 from memaudit.exporting.options import FOLDER, HF, MANIFEST, PARQUET, WEBDATASET, ExportOptions
 from memaudit.exporting.plan import PLAN, Lineage, plan_of, settle
 from memaudit.exporting.records import Entry, Record, entries_of, read_record, record_path, write_record
@@ -38,7 +38,8 @@ STAGE = "exporting"
 class Exported:
     """A finished export. samples, images: what came in, and what became of it; mixed: samples of which one image is
     kept and another one is not; files, bytes: of all samples; shards: files, or none of a folder; unsigned: rows of a
-    manifest of which a URL, of the image or in its caption or metadata, lost its password or signature."""
+    manifest of which a URL, of the image or in its caption or metadata, lost its password or signature; escaped: rows
+    of which the path is no UTF-8."""
 
     out: Path
     samples: SampleCounts
@@ -49,6 +50,7 @@ class Exported:
     shards: tuple[str, ...]
     digest: str
     unsigned: int = 0
+    escaped: int = 0
 
 
 class _Job(NamedTuple):
@@ -182,8 +184,8 @@ def _finished(job: _Job, plan: dict[str, Any], lineage: Lineage, records: list[t
     value = sealed({**plan, "files": files, "bytes": total, "written": [each._asdict() for each in shards]})
     write_json(out / EXPORT, value)
     names = tuple(each.file for each in shards)
-    unsigned = signed(job.store, layout.rows_of(0)[0]) if job.options.to == MANIFEST else 0
-    return Exported(out, layout.samples, layout.images, layout.mixed, files, total, names, value[DIGEST], unsigned)
+    lost = [count(job.store, layout.rows_of(0)[0]) for count in (signed, escaped) if job.options.to == MANIFEST]
+    return Exported(out, layout.samples, layout.images, layout.mixed, files, total, names, value[DIGEST], *lost)
 
 
 def _described(out: Path, path: Path) -> Described:

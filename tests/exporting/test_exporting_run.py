@@ -181,6 +181,17 @@ def test_an_export_is_a_source_and_none_lies_in_a_source(tmp_path: Path, to: str
         ma.export(store, tmp_path / "set" / "kept", to=to)
 
 
+def test_a_path_that_is_no_utf_8_is_told(tmp_path: Path) -> None:
+    """A manifest has it escaped, and whoever reads that loses the image."""
+    write_folder(tmp_path / "set", 2)
+    with open(os.fsencode(tmp_path / "set") + b"/\xff.jpg", "wb") as file:
+        file.write(jpeg(9))
+    store = ma.embed(tmp_path / "set", out=tmp_path / "store", encoder="thumbnail")
+    line = "paths that are no UTF-8, which no table can hold: 1; as the manifest has them they lead nowhere: "
+    assert [each.startswith(line) for each in ma.export(store, tmp_path / "list", to="manifest").warnings] == [True]
+    assert ma.export(store, tmp_path / "out", to="folder").warnings == ()
+
+
 def test_a_run_that_was_stopped_is_not_exported(tmp_path: Path) -> None:
     (tmp_path / "dedup").mkdir()
     with pytest.raises(InputError, match="no embedding store and no finished dedup run"):
