@@ -147,7 +147,12 @@ def hold(
     if policy.baseline.release is not None or (watch and baseline):
         rules.append(judge_release(baseline, policy.baseline))
     told = [replace(finding, outcome=outcome_of(finding, rules)) for found in findings for finding in found]
-    notes = (*_unjudged(reports, policy), *_notes(accepted, told, day), *_unmatched(reports, reviews))
+    notes = (
+        *_unjudged(reports, policy),
+        *(_if_independent(reports, rules) if policy.audit.max_rate < 1 else ()),
+        *_notes(accepted, told, day),
+        *_unmatched(reports, reviews),
+    )
     looks = watch.entries(rules, policy, now) if watch else ()
     judged = {report.kind for _, report in reports} | {"gate"} | ({"baseline"} if baseline else set())
     return GateResult(
@@ -287,6 +292,17 @@ def _unjudged(reports: Sequence[Named], policy: Policy) -> Iterator[str]:
         faces = sum(each.kind == FACE for each in report.matches)
         if faces and policy.audit.min_face_p is None and not about_faces(report):
             yield f"{name} has {faces:,} findings of faces, and the policy no limit for them (min_face_p): not judged."
+
+
+def _if_independent(reports: Sequence[Named], rules: Sequence[RuleResult]) -> Iterator[str]:
+    """A rate that passes by an assumption: the verdict alone does not say so."""
+    passed = {rule.report for rule in rules if rule.rule == "max_rate" and rule.outcome is Verdict.PASS}
+    for name, report in reports:
+        if name in passed and isinstance(report.results, AuditResults) and report.results.by_prompt is None:
+            yield (
+                f"max_rate of {name} holds if its generations are independent, which nobody knows: seeds of one prompt "
+                "are not. Audit with --pairing."
+            )
 
 
 def _notes(accepted: Sequence[Accepted], findings: Sequence[Finding], day: date) -> Iterator[str]:

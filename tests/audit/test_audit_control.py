@@ -249,6 +249,24 @@ def test_one_picture_many_times_is_one_control(tmp_path: Path) -> None:
     assert len(result.best_similarity) == 1
 
 
+def test_generations_are_no_control(tmp_path: Path) -> None:
+    """The folder of the generations given as held-out images: chance seemed to give back as many as the model did, and
+    none of what it drew anew counted. One picture of 150 is no slip of that kind."""
+    references = vector_store(tmp_path / "training", random_vectors(1, 200))
+    made = random_vectors(2, 150)
+    generations = vector_store(tmp_path / "generations", made)
+    for name, held_out, reasons in (("own", made, 1), ("others", np.r_[random_vectors(3, 149), made[:1]], 0)):
+        controls = vector_store(tmp_path / name, held_out, files=[f"{name} {row}" for row in range(150)])
+        found = audit(generations, ExactSearch(references), control=controls).inconclusive
+        assert len(found) == reasons
+    controls = Store.open(tmp_path / "own")
+    assert (
+        audit(generations, ExactSearch(references), control=controls)
+        .inconclusive[0]
+        .startswith("150 of 150 held-out images are among the generations")
+    )
+
+
 def test_a_film_is_one_control(tmp_path: Path) -> None:
     """Each further frame of a file, or picture of a sheet, counts with it: 110 frames are one observation of chance."""
     frames = ["film.gif", *(f"film.gif#frame={number}" for number in range(1, 110))]

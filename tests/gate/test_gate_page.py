@@ -76,6 +76,19 @@ def test_a_page_says_what_the_policy_asked_for(tmp_path: Path) -> None:
     assert not ma.run_gate(report).result.own_limits
 
 
+def test_a_rate_that_passes_by_an_assumption_says_so(tmp_path: Path) -> None:
+    """A thousand seeds of one prompt, and no pairing: "pass" alone would be taken for a thousand prompts."""
+    report = write(tmp_path / "report.json", audit(by_prompt=None))
+    run = ma.run_gate(report)
+    assert run.verdict == "pass"
+    (note,) = run.warnings
+    assert note == (
+        f"max_rate of {report} holds if its generations are independent, which nobody knows: seeds of one prompt are "
+        "not. Audit with --pairing."
+    )
+    assert not ma.run_gate(write(tmp_path / "other.json", audit())).warnings
+
+
 def test_every_finding_accepted_is_said_in_the_boards_words(tmp_path: Path) -> None:
     report = write(tmp_path / "report.json", audit(found=[finding(1)]))
     (tmp_path / "accepted.toml").write_text(ACCEPTED)
