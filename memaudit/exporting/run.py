@@ -11,6 +11,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from memaudit.audit.prompt_weights import ImageWeights
+from memaudit.embedding.run import require_outside
 from memaudit.errors import InputError
 from memaudit.exporting.choosing import Fates
 from memaudit.exporting.croissant import Described, card, croissant
@@ -72,10 +73,11 @@ def export(
     """Write what was chosen of a store's images into `out`; what a killed run wrote of it stays. weights: of the
     images, to be written beside them.
 
-    Raises UsageError for what cannot be exported so, or an `out` that was begun otherwise; InputError for sources that
-    are gone or were changed, and where a count does not add up.
+    Raises UsageError for what cannot be exported so, or an `out` that was begun otherwise or lies in a source;
+    InputError for sources that are gone or were changed, and where a count does not add up.
     """
     _require_images(store)
+    require_outside(out, store.sources)
     layout = Layout(store, fates, options)
     plan = plan_of(options, layout, lineage)
     job = _Job(store, fates, options, layout, out, _schema(layout, options, weights), weights)
