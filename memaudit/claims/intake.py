@@ -21,12 +21,12 @@ from memaudit.claims.vault import (
     all_kept,
     answer_digest,
     delete,
+    kept_of,
     new_salt,
     numbers_kept,
     open_vault,
     place_of,
     read_answer,
-    read_kept,
     write_answer,
     write_kept,
 )
@@ -104,7 +104,7 @@ def taken_in(folder: Path, claimant: Claimant, pictures: list[Asked], term: Term
     number = _received(folder, claimant, pictures, term, basis)
     with sole_writer(place_of(folder, number)):
         claim = read_ledger(folder).claims[number]
-        yield Taken(read_kept(folder, number), claim, read_answer(folder, number) if claim.answered else None)
+        yield Taken(kept_of(folder, claim), claim, read_answer(folder, number) if claim.answered else None)
 
 
 def _received(folder: Path, claimant: Claimant, pictures: list[Asked], term: Term, basis: str) -> int:

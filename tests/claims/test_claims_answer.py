@@ -224,6 +224,15 @@ def test_what_was_changed_in_the_vault_is_named(project: Project, tmp_path: Path
     assert "is gone, and no line says so" in ma.verify_claims(tmp_path).faults[0]
 
 
+def test_a_claim_whose_day_was_changed_is_not_answered(project: Project, tmp_path: Path) -> None:
+    """The letter would name it."""
+    ma.receive_claim(project.claimed, tmp_path, claimant=WHO, received="2026-01-31", days=28)
+    place = tmp_path / "vault/000001/claim.json"
+    place.write_text(place.read_text().replace('"due": "2026-02-28"', '"due": "2026-02-08"'))
+    with pytest.raises(ma.errors.InputError, match="not what was received; restore it"):
+        answered(project, tmp_path)
+
+
 def test_a_claim_is_received_and_due(project: Project, tmp_path: Path) -> None:
     """Then answered: by the same person on the same pictures it is the same claim. Of another state of the training
     set it is another one."""
