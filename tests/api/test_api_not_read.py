@@ -18,8 +18,6 @@ from pictures import draw, photograph, write_pictures
 import memaudit as ma
 from memaudit.store import Store
 
-pytestmark = pytest.mark.usefixtures("few_copies")
-
 
 @pytest.fixture
 def store(tmp_path: Path) -> Path:
