@@ -151,8 +151,9 @@ def kept_of(folder: Path, claim: Claim) -> Kept:
     place = place_of(folder, claim.number) / CLAIM
     if not place.exists():
         raise InputError(f"claim {claim.number}: {place} is gone, and no line says so: restore it, or delete the claim")
-    kept = read_kept(folder, claim.number)
-    if (kept.who, kept.asked) != (claim.received.claimant_digest, claim.received.asked_digest):
+    kept, line = read_kept(folder, claim.number), claim.received
+    said = (line.claimant_digest, line.asked_digest, line.received, line.due)
+    if (kept.who, kept.asked, kept.received, kept.due) != said:
         raise InputError(f"claim {claim.number}: {place} is not what was received; restore it")
     return kept
 

@@ -210,7 +210,12 @@ def test_a_deletion_that_was_killed_is_named_and_taken_up(
 def test_what_was_changed_in_the_vault_is_named(project: Project, tmp_path: Path) -> None:
     answered(project, tmp_path)
     place = tmp_path / "vault" / "000001"
-    for name, old, new in (("claim.json", WHO, "R. Holdem"), ("answer.json", '"altered"', '"exact"')):
+    for name, old, new in (
+        ("claim.json", WHO, "R. Holdem"),
+        ("claim.json", '"due": "2', '"due": "3'),
+        ("claim.json", '"received": "2', '"received": "1'),
+        ("answer.json", '"altered"', '"exact"'),
+    ):
         before = (place / name).read_text()
         (place / name).write_text(before.replace(old, new))
         assert name in ma.verify_claims(tmp_path).faults[0]
