@@ -8,7 +8,7 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING
 
-__version__ = "0.3.1"
+__version__ = "0.3.2"
 
 if TYPE_CHECKING:
     from memaudit import errors

@@ -9,8 +9,10 @@ Closeness, which tells what alignment of a pair counts, is a logistic regression
 penalty `RIDGE`), fitted in turns: choose the alignment of every pair, fit, until nothing changes. The trees are boosted
 (histogram gradient boosting of scikit-learn: Ke et al. 2017), with more of each signal never against a copy, or never
 for one (`AGAINST`), but for those of `EITHER`. They are of the alignments that the closeness of the present model.json
-chooses, so that a second run settles it. The curve is the share of copies by their sum, made monotone by pooling (PAVA:
-Ayer et al. 1955). The cut lets `FALSE_MATCHES` of the pairs of TUNE that are no copies pass, series left out.
+chooses, so that a second run settles it, and of pairs that these fit. The curve is the share of copies by their sum,
+made monotone by pooling (PAVA: Ayer et al. 1955); that of pairs which no alignment fits is by their closeness, of the
+pairs of TUNE alone, each as many as it stands for. The cut lets `FALSE_MATCHES` of the pairs of TUNE that are no copies
+pass, series left out.
 """
 
 from __future__ import annotations
@@ -50,7 +52,7 @@ RIDGE, TURNS = 1e-3, 10
 TREES, LEAVES, LEAST_IN_LEAF, RATE = 120, 16, 20, 0.1
 AGAINST = ("beyond", "ragged", "lost", "more_lost")
 EITHER = ("solid", "pieces", "crossing", "features", "patches", "outlined", "recoloured")
-FALSE_MATCHES = 0.007
+FALSE_MATCHES = 0.001
 BAND, LEAST = 0.5, 25
 MOST = {"copy": 1600, "none": 2400}
 EACH = 8  # series of each kind
@@ -65,12 +67,14 @@ _MODEL = Path(__file__).parents[2] / "memaudit/matching/model.json"
 
 
 class Pair(NamedTuple):
-    """Two files, and whether one is a copy of the other. drawn: of a series."""
+    """Two files, and whether one is a copy of the other. drawn: of a series. weight: of how many pairs of the part it
+    is one; 0: it came to these."""
 
     query: str
     reference: str
     copy: bool
     drawn: bool
+    weight: float = 0.0
 
 
 class Alignments(NamedTuple):
@@ -86,13 +90,17 @@ class Alignments(NamedTuple):
 
 
 class Seen(NamedTuple):
-    """What a part shows: all alignments of its pairs; signals (n, k) of the closest of each; copy (n,): what a pair is,
-    1 or 0; drawn (n,): whether it is of a series."""
+    """What a part shows: all alignments of its pairs; signals (n, k) of the closest of each, its closeness (n,) and
+    whether it fits (n,); copy (n,): what a pair is, 1 or 0; drawn (n,): whether it is of a series; weight (n,): of how
+    many pairs of the part it is one, 0 where it came to these."""
 
     alignments: Alignments
     signals: Float64
+    closeness: Float64
+    fits: NDArray[np.bool_]
     copy: Float64
     drawn: NDArray[np.bool_]
+    weight: Float64
 
 
 class Sum(NamedTuple):
@@ -112,8 +120,13 @@ def pairs_in(folder: Path) -> list[Pair]:
     rows = list(zip(*pq.read_table(folder / PAIRS, columns=list(names)).to_pydict().values(), strict=True))
     copies = [row for row in rows if row[2] == "copy"]
     none = [row for row in rows if row[2] == "none" and row[8] and not shared(row[6], row[7])]
-    chosen = [*_spread(copies, MOST["copy"]), *_spread(none, MOST["none"])]
-    return [Pair(row[0], row[1], row[2] == "copy", False) for row in chosen]
+    return [*_chosen(copies, MOST["copy"]), *_chosen(none, MOST["none"])]
+
+
+def _chosen(rows: list[tuple[Any, ...]], most: int) -> Iterator[Pair]:
+    chosen = _spread(rows, most)
+    for row in chosen:
+        yield Pair(row[0], row[1], row[2] == "copy", False, len(rows) / len(chosen))
 
 
 def _spread(rows: list[tuple[Any, ...]], most: int) -> list[tuple[Any, ...]]:
@@ -187,12 +200,16 @@ def seen(pairs: Sequence[Pair]) -> Seen:
     pairs = sorted(pairs, key=lambda pair: pair.reference)
     with ProcessPoolExecutor(os.cpu_count(), initializer=_one_thread) as pool:
         found = list(pool.map(_signals, pairs, chunksize=50))
-    pair = np.repeat(np.arange(len(pairs)), [len(rows) for rows, _ in found])
+    rows, signals, closeness, fitting = zip(*found, strict=True)
+    pair = np.repeat(np.arange(len(pairs)), [len(each) for each in rows])
     return Seen(
-        Alignments(np.concatenate([rows for rows, _ in found]), pair),
-        np.stack([signals for _, signals in found]),
+        Alignments(np.concatenate(rows), pair),
+        np.stack(signals),
+        np.array(closeness),
+        np.array(fitting),
         np.array([pair.copy for pair in pairs], np.float64),
         np.array([pair.drawn for pair in pairs]),
+        np.array([pair.weight for pair in pairs]),
     )
 
 
@@ -200,10 +217,12 @@ def _one_thread() -> None:
     import_cv2().setNumThreads(1)
 
 
-def _signals(pair: Pair) -> tuple[Float64, Float64]:
+def _signals(pair: Pair) -> tuple[Float64, Float64, float, bool]:
     query, reference = _picture(pair.query), _picture(pair.reference)
     rows = [agreeing(found, agreement(query, reference, found.matrix)) for found in alignments(query, reference)]
-    return np.array(rows).reshape(-1, len(AGREEING)), signals_of_pair(query, reference, closest(query, reference))
+    best = closest(query, reference)
+    signals = signals_of_pair(query, reference, best)
+    return np.array(rows).reshape(-1, len(AGREEING)), signals, best.closeness, best.agreement.fits
 
 
 @lru_cache(_HELD)
@@ -278,18 +297,20 @@ def _columns(nodes: Any) -> dict[str, list[float]]:
     return {name: column.tolist() for name, column in columns.items()}
 
 
-def curve_of(logit: Float64, copy: Float64) -> tuple[Float64, Float64]:
-    """Logits and probabilities of a copy there, both rising: the shares in bands of a logit, made monotone, half a pair
-    added on either side, for nothing is certain. Bands of fewer than `LEAST` pairs are one with the next."""
+def curve_of(logit: Float64, copy: Float64, weight: Float64 | None = None) -> tuple[Float64, Float64]:
+    """Logits and probabilities of a copy there, both rising: the shares in `BAND`s of them, made monotone, half a pair
+    added on either side, for nothing is certain. Bands of fewer than `LEAST` pairs are one with the next. weight: of
+    each pair, None: alike."""
     order = np.argsort(logit, kind="stable")
     logit, copy = logit[order], copy[order]
+    weight = np.ones(len(logit)) if weight is None else weight[order] / weight.mean()
     bounds = [0]
     for place in [*np.searchsorted(logit, np.arange(-8.0, 8.5, BAND)).tolist(), len(logit)]:
         if place - bounds[-1] >= LEAST:
             bounds.append(place)
     bounds[-1] = len(logit)
-    size = np.diff(bounds)
-    share = (np.add.reduceat(copy, bounds[:-1]) + 0.5) / (size + 1)
+    size = np.add.reduceat(weight, bounds[:-1])
+    share = (np.add.reduceat(copy * weight, bounds[:-1]) + 0.5) / (size + 1)
     middle = np.array([logit[low:high].mean() for low, high in itertools.pairwise(bounds)])
     return middle, np.asarray(isotonic_regression(share, weights=size).x)
 
@@ -311,23 +332,33 @@ def main(fit: Path, tune: Path) -> None:
 
 def written(part: Seen, other: Seen, fitted_on: str) -> str:
     """The model of what two parts show, as model.json has it: a line for each of its fields, and for each tree."""
-    weighted, trees = closeness(part.alignments, part.copy, ~part.drawn), boosted(part.signals, part.copy)
-    grown, real = Trees.of(trees), ~other.drawn
-    logit = np.array([grown.sum(signals) for signals in other.signals])
-    curve = curve_of(logit, other.copy)
-    cut = np.interp(cut_of(logit[real], other.copy[real], FALSE_MATCHES), *curve)
+    weighted, grove = (
+        closeness(part.alignments, part.copy, ~part.drawn),
+        boosted(part.signals[part.fits], part.copy[part.fits]),
+    )
+    trees, fits, unfitting = Trees.of(grove), other.fits, ~other.fits & (other.weight > 0)
+    logit = np.array([trees.sum(signals) if fit else -np.inf for signals, fit in zip(other.signals, fits, strict=True)])
+    curve = curve_of(logit[fits], other.copy[fits])
+    cut = np.interp(cut_of(logit[~other.drawn], other.copy[~other.drawn], FALSE_MATCHES), *curve)
     told: dict[str, Any] = {
         "schema": SCHEMA,
         "closest": dict(zip(AGREEING, weighted.coefficients.round(4).tolist(), strict=True)),
         "intercept": round(weighted.intercept, 4),
         "signals": SIGNALS,
-        "curve": {"logit": curve[0].round(4).tolist(), "probability": curve[1].round(5).tolist()},
+        "curve": _told("logit", curve),
+        "unfitting": _told(
+            "closeness", curve_of(other.closeness[unfitting], other.copy[unfitting], other.weight[unfitting])
+        ),
         "cut": round(float(cut), 3),
         "fitted_on": fitted_on,
     }
     lines = [f"{json.dumps(name)}: {json.dumps(value)}" for name, value in told.items()]
-    grove = ",\n".join(json.dumps(tree, separators=(",", ":")) for tree in trees)
-    return "{" + ",\n".join([*lines, f'"trees": [\n{grove}\n]']) + "}\n"
+    leaves = ",\n".join(json.dumps(tree, separators=(",", ":")) for tree in grove)
+    return "{" + ",\n".join([*lines, f'"trees": [\n{leaves}\n]']) + "}\n"
+
+
+def _told(name: str, curve: tuple[Float64, Float64]) -> dict[str, list[float]]:
+    return {name: curve[0].round(4).tolist(), "probability": curve[1].round(5).tolist()}
 
 
 if __name__ == "__main__":

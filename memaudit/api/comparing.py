@@ -9,7 +9,7 @@ from memaudit.api.gating import AnyReport, path_of, report_of
 from memaudit.api.notebook import card
 from memaudit.api.training_sets import SetsDiffer, sets_of
 from memaudit.errors import InconclusiveError, UsageError
-from memaudit.gate.comparison import Audited, caveat, obstacle
+from memaudit.gate.comparison import Audited, caveat, obstacle, of_other_versions
 from memaudit.gate.comparison import Changed as Changed
 from memaudit.gate.comparison import Comparison as Comparison
 from memaudit.gate.comparison import Pair as Pair
@@ -23,7 +23,8 @@ from memaudit.types import Rate
 @dataclass(frozen=True, repr=False)
 class Compared:
     """Rates of two audits, their difference, and matches lost, gained and changed. warnings: which of them is
-    inconclusive. caveat: what the difference cannot say, where the training set is another; sets: what differs.
+    inconclusive. caveat: what the difference cannot say, where the training set, or the version of memaudit, is
+    another; sets: what differs.
 
     >>> store = ma.embed("training", out="store", encoder="thumbnail")
     >>> before, after = (ma.run_audit("generations", store, out=name) for name in ("before", "after"))
@@ -103,9 +104,9 @@ def _redrawn(found: RedrawnRise | str) -> dict[str, object]:
 def compare(a: AnyReport, b: AnyReport) -> Compared:
     """Hold two audits side by side: McNemar's exact test where their generations are paired, else Fisher's.
 
-    a, b: report.json of the earlier and the later audit, or the runs. Where their training sets differ there is a
-    caveat, and what differs is told if both stores are there. Raises UsageError for reports of another kind,
-    InconclusiveError for audits that did not count the same thing.
+    a, b: report.json of the earlier and the later audit, or the runs. Where their training sets, or the versions of
+    memaudit, differ there is a caveat, and which images do is told if both stores are there. Raises UsageError for
+    reports of another kind, InconclusiveError for audits that did not count the same thing.
 
     >>> store = ma.embed("training", out="store", encoder="thumbnail")
     >>> audit = ma.run_audit("generations", store, out="audit")
@@ -125,7 +126,8 @@ def compare(a: AnyReport, b: AnyReport) -> Compared:
         found = compare_audits(Audited(first), Audited(second))
     sets = sets_of((Path(names[0]), first), (Path(names[1]), second))
     reasons = (*_reasons(names[0], first), *_reasons(names[1], second))
-    return Compared(*names, found, reasons, caveat(first, second), sets)
+    said = "; ".join(filter(None, (caveat(first, second), of_other_versions(first, second))))
+    return Compared(*names, found, reasons, said, sets)
 
 
 def _reasons(name: str, report: Report) -> list[str]:

@@ -7,7 +7,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import numpy as np
 from msgspec import UNSET
+from numpy.typing import NDArray
 
 from memaudit import __version__
 from memaudit.api.notebook import card
@@ -15,11 +17,12 @@ from memaudit.api.places import AnyStore, folder_of, store_at
 from memaudit.api.runs import DedupRun, ReweightRun
 from memaudit.api.runs_given import table_of
 from memaudit.audit.prompt_weights import ImageWeights
-from memaudit.errors import InconclusiveError, UsageError
+from memaudit.errors import InconclusiveError, InputError, UsageError
 from memaudit.exporting.choosing import KEEP, Fates, by_dedup, by_list, read_list, without_opt_outs
+from memaudit.exporting.excluding import not_reached
 from memaudit.exporting.layout import SampleCounts
 from memaudit.exporting.membership import Membership as Membership
-from memaudit.exporting.options import ExportOptions
+from memaudit.exporting.options import KEPT, ExportOptions
 from memaudit.exporting.plan import Lineage
 from memaudit.exporting.run import Exported
 from memaudit.exporting.run import export as run
@@ -39,6 +42,7 @@ Source = AnyStore | DedupRun
 class Export:
     """An export: what came in and what became of it, and where the files are. reasons: why the dedup run was
     inconclusive; what it decided is exported all the same. opted_out: images that were left out for an opt-out.
+    not_reached: what the list `drop` says nothing of: copies of what it names, and names that the store has not.
 
     >>> dedup = ma.run_dedup(ma.embed("training", out="store", encoder="thumbnail"), out="dedup")
     >>> ma.export(dedup, "kept", to="webdataset").shards
@@ -49,6 +53,7 @@ class Export:
     to: str
     reasons: tuple[str, ...] = ()
     opted_out: int = 0
+    not_reached: tuple[str, ...] = ()
 
     @property
     def folder(self) -> Path:
@@ -77,15 +82,17 @@ class Export:
     @property
     def warnings(self) -> tuple[str, ...]:
         """What a reader must know besides."""
-        mixed, unsigned = self.exported.mixed, self.exported.unsigned
+        mixed, unsigned, escaped = self.exported.mixed, self.exported.unsigned, self.exported.escaped
         said = {
             f"the dedup run is inconclusive: {'; '.join(self.reasons)}": bool(self.reasons),
             f"samples of several images of which some are kept and others not: {mixed:,}; they are exported "
             "whole": mixed > 0,
             f"URLs without their passwords and signatures: {unsigned:,}; others may read the manifest. To fetch them, "
             "sign them anew, or take your own list by image_id": unsigned > 0,
+            f"paths that are no UTF-8, which no table can hold: {escaped:,}; as the manifest has them they lead "
+            "nowhere: rename these files and embed them again, or export as --to folder": escaped > 0,
         }
-        return tuple(line for line, holds in said.items() if holds)
+        return (*(line for line, holds in said.items() if holds), *self.not_reached)
 
     def as_dict(self) -> dict[str, Any]:
         return {
@@ -132,12 +139,13 @@ def export(
 
     source: a dedup run, or a store, of which everything that can be read is exported, or what the list `keep` names,
     one image_id a line. drop: such a list of what must not be there, whatever `which` is: no sample of which it names
-    an image; it may name images that the store has not. to: webdataset, parquet, hf, folder or manifest. which: kept,
-    dropped or all. fold: "2/5", the second of five, by the image that each group keeps. store: where the run's store
-    is, if it was moved. shard_samples: in a shard; 0: a shard for each archive or table. in_place_links: hard or
-    symbolic links in a folder, instead of copies. embeddings: a column of a manifest. weights: a run of `run_reweight`,
-    or its weights.parquet: each sample has its weight beside it, as a file `weight.json` of a tar, a column `weight` of
-    a table. respect_opt_outs: images that reserve rights, and those kept for such ones, are dropped.
+    an image. It may name images that the store has not, and copies of what it names stay: `warnings` count both. to:
+    webdataset, parquet, hf, folder or manifest. which: kept, dropped or all. fold: "2/5", the second of five, by the
+    image that each group keeps. store: where the run's store is, if it was moved. shard_samples: in a shard; 0: a shard
+    for each archive or table. in_place_links: hard or symbolic links in a folder, instead of copies. embeddings: a
+    column of a manifest. weights: a run of `run_reweight`, or its weights.parquet: each sample has its weight beside
+    it, as a file `weight.json` of a tar, a column `weight` of a table. respect_opt_outs: images that reserve rights,
+    and those kept for such ones, are dropped.
 
     Raises UsageError for impossible options and for an `out` that was begun otherwise, InputError for sources that are
     gone or were changed since they were embedded, InconclusiveError for a run of another state of the store.
@@ -156,7 +164,7 @@ def export(
     given = _weights(weights, chosen.store)
     lineage = replace(chosen.lineage, weights=given.digest)
     made = run(chosen.store, chosen.fates, options, Path(out), lineage, progress, given.weights)
-    return Export(made, to, chosen.reasons, chosen.opted_out)
+    return Export(made, to, chosen.reasons, chosen.opted_out, chosen.not_reached(drop, which))
 
 
 class _Weights(NamedTuple):
@@ -194,7 +202,8 @@ def kept(
     chosen = _chosen(source, store, keep, drop)
     chosen = chosen.without_opt_outs() if respect_opt_outs else chosen
     images = _images(chosen.store, chosen.fates)
-    return Membership.of(images, _weights(weights, chosen.store).weights, chosen.fates.excluded)
+    membership = Membership.of(images, _weights(weights, chosen.store).weights, chosen.fates.excluded)
+    return replace(membership, warnings=chosen.not_reached(drop, KEPT))
 
 
 def _images(store: Store, fates: Fates) -> Iterator[tuple[str, bool]]:
@@ -209,10 +218,16 @@ class _Chosen(NamedTuple):
     reasons: tuple[str, ...] = ()
     decisions: Path | None = None
     opted_out: int = 0
+    named: NDArray[np.bool_] | None = None  # by the list of what must not be there
 
     def without_opt_outs(self) -> _Chosen:
         fates, removed = without_opt_outs(self.store, self.fates, self.decisions)
         return self._replace(fates=fates, opted_out=removed)
+
+    def not_reached(self, drop: str | Path | None, which: str) -> tuple[str, ...]:
+        if drop is None or self.named is None:
+            return ()
+        return not_reached(self.store, Path(drop), self.fates, self.named, which, self.decisions)
 
 
 def _chosen(
@@ -227,7 +242,8 @@ def _chosen(
     if drop is None:
         return chosen
     fates = chosen.fates.without(chosen.store, read_list(Path(drop)))
-    return chosen._replace(fates=fates, lineage=replace(chosen.lineage, drop=sha256_of(Path(drop))))
+    lineage = replace(chosen.lineage, drop=sha256_of(Path(drop)))
+    return chosen._replace(fates=fates, lineage=lineage, named=fates.excluded)
 
 
 def _by_source(source: Source, store: AnyStore | None, keep: str | Path | None, groups: bool) -> _Chosen:
@@ -239,11 +255,16 @@ def _by_source(source: Source, store: AnyStore | None, keep: str | Path | None, 
     if store is not None:
         raise UsageError(f"--store goes with a dedup run, and {folder} is a store itself")
     opened = store_at(source)
-    fates = by_list(opened, read_list(Path(keep)) if keep else None, groups=groups)
+    fates = by_list(opened, Path(keep) if keep else None, groups=groups)
     return _Chosen(opened, fates, _lineage(opened, keep=sha256_of(Path(keep)) if keep else ""))
 
 
 def _by_run(folder: Path, store: AnyStore | None, groups: bool) -> _Chosen:
+    if not (folder / REPORT).is_file():
+        raise InputError(
+            f"{folder} is no embedding store and no finished dedup run (it has no {REPORT}): run memaudit dedup first, "
+            "or again where it was stopped"
+        )
     report = read_report(folder / REPORT)
     opened = store_at(store if store is not None else _store_of(folder, report))
     decisions = table_of(folder, opened, DECISIONS)

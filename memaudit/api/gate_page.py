@@ -60,10 +60,11 @@ def judged_of(result: GateResult, name: str) -> Judged:
     own = [finding for finding in result.findings if finding.report == name]
     return Judged(
         verdict=str(result.verdict),
-        reasons=tuple(f"{rule.rule}: {rule.sentence}" for rule in told),
+        reasons=(*(f"{rule.rule}: {rule.sentence}" for rule in told), *filter(None, (result.not_counted,))),
         rules=len(result.rules),
         day=plain_day(datetime.now(UTC)),
         decisions={finding.place: finding.decision for finding in own if finding.decision},
         accepted=sum(finding.waived for finding in own),
         no_copies=sum(finding.waived and _as_no_copy(finding) for finding in own),
+        limits=result.own_limits,
     )

@@ -179,13 +179,14 @@ def embed(
     if others is not None:
         clear(others.folder)
     windows = dict(zip(kinds, views, strict=True))
-    for embedded in (store, *(each.store for each in windows.values())):
-        require_readable(embedded, max_unreadable)
     counts = {name: window_counts(each) for name, each in windows.items()}
     told = list[str]()
     kept = keep_features(store, workers, progress, told.append) if features else None
-    told += unfit_windows(store)
-    return MadeStore(store, counts.get(TILES), counts.get(DETAILS), kept, (*_not_read(passed, store), *told))
+    not_read = (*_not_read(passed, store), *told, *unfit_windows(store))
+    # Last, with what there is to say besides: files that cannot be read take neither features nor warnings away
+    for embedded in (store, *(each.store for each in windows.values())):
+        require_readable(embedded, max_unreadable, not_read)
+    return MadeStore(store, counts.get(TILES), counts.get(DETAILS), kept, not_read)
 
 
 def _workers_on(devices: str | None, executor: str | None, device: str) -> tuple[str | None, tuple[str, ...]]:
@@ -272,16 +273,18 @@ def open_store(folder: AnyStore) -> Store:
     return store_at(folder)
 
 
-def require_readable(store: Store, allowed: float) -> None:
-    """Raise InconclusiveError when a larger share than `allowed` could not be read, or an archive ends early."""
+def require_readable(store: Store, allowed: float, besides: Sequence[str] = ()) -> None:
+    """Raise InconclusiveError when a larger share than `allowed` could not be read, or an archive ends early. besides:
+    what else there is to say of the store."""
+    more = "".join(f"; {line}" for line in besides)
     if store.cut:  # whatever the share: it would be one of what is there, not of what there was
         raise InconclusiveError(
             f"archives of {store.folder} end early ({store.cut:,} rows say so): an unknown number of images is "
-            f"missing; restore them and embed again (memaudit info {store.folder} lists the causes)"
+            f"missing; restore them and embed again (memaudit info {store.folder} lists the causes){more}"
         )
     coverage = store.coverage
     if coverage.falls_short(allowed):
         raise InconclusiveError(
             f"{coverage.total - coverage.measured:,} of {coverage.total:,} images could not be read, more than "
-            f"--max-unreadable {allowed:g}; the store is complete: memaudit info {store.folder} lists the causes"
+            f"--max-unreadable {allowed:g}; the store is complete: memaudit info {store.folder} lists the causes{more}"
         )

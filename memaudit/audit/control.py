@@ -77,11 +77,11 @@ def measure_control(
     Blank images are not compared, so they are no control.
     """
     draws = _draws(control)
-    own = np.flatnonzero(draws.of_row == np.arange(len(draws.of_row)))
+    own = draws.own
     across = _across(control, draws, references, held_out.searched, threshold)
     near = _nearest(made.store, control, draws.of_row, made.scores, threshold)
     rows = np.flatnonzero(made.distinct)
-    joined = _joined(near, rows, references, control, own, across.references, threshold, held_out.group)
+    joined = _joined(near, rows, references, control, draws, across.references, threshold, held_out.group)
     alike, matched = (np.unique(draws.of_row[found]) for found in (held_out.alike, held_out.matched))
     known = np.isin(own, np.setdiff1d(draws.of_row[held_out.undecided], alike), invert=True)
     near_training = known & np.isin(own, np.union1d(across.controls, matched))
@@ -192,20 +192,29 @@ class _Made(NamedTuple):
 
 
 class _Draws(NamedTuple):
-    """of_row: for each row that which stands for its draw, -1 without a picture. files: that have a picture;
-    unreadable: that have none, and a row that could not be read."""
+    """of_row: for each row that which stands for its draw, -1 without a picture. copies: for each row the files of the
+    draw that it stands for. files: that have a picture; unreadable: that have none, and a row that could not be
+    read."""
 
     of_row: Int64
+    copies: Int64
     files: int
     unreadable: int
+
+    @property
+    def own(self) -> Int64:
+        """The rows that stand for a draw."""
+        return np.flatnonzero(self.of_row == np.arange(len(self.of_row)))
 
 
 def _draws(control: Store) -> _Draws:
     columns = control.all_columns()
     pictures, files = picture_digests(control, columns), files_of(columns.image_id)
-    readable = np.unique(files[pictures != ""])
+    of_row, rows = draw_of_rows(pictures, files), np.flatnonzero(pictures != "")
+    readable, first = np.unique(files[rows], return_index=True)
+    copies = np.bincount(of_row[rows[first]], minlength=len(of_row))
     lost = np.setdiff1d(files[columns.status == Status.UNREADABLE], readable)
-    return _Draws(draw_of_rows(pictures, files), len(readable), len(lost))
+    return _Draws(of_row, copies, len(readable), len(lost))
 
 
 class _Across(NamedTuple):
@@ -278,17 +287,17 @@ def _joined(
     counted: Int64,
     references: Searcher,
     control: Store,
-    own: Int64,
+    draws: _Draws,
     across: Int64,
     threshold: float,
     group: Int64 | None,
 ) -> _Joined:
-    """counted: rows of the generations that are draws of their own; own: those of the held-out draws. The frames of a
-    film carry one label between them, that of the one which came first.
+    """counted: rows of the generations that are draws of their own; draws: the held-out ones. The frames of a film
+    carry one label between them, that of the one which came first.
 
     Memory: the embeddings of the held-out draws and of up to WHOLE training images, or of those that came back.
     """
-    hits = np.unique(near.training[near.training >= 0])
+    hits, own = np.unique(near.training[near.training >= 0]), draws.own
     rows = known_references(references, hits, across, threshold, group)
     vectors = np.concatenate([references.store.embeddings(rows), control.embeddings(own)])
     place = np.full(len(near.training), -1, np.int64)
@@ -298,7 +307,8 @@ def _joined(
     weights = np.bincount(place[counted][place[counted] >= 0], minlength=len(vectors))
     others = families_among_others(references, rows, threshold, group)
     joins = None if group is None else np.r_[group[rows], np.full(len(own), -1, np.int64)]
-    families = families_of(vectors, np.arange(len(vectors)) < len(rows), weights, threshold, others, joins)
+    copies = np.r_[np.ones(len(rows), np.int64), draws.copies[own]]
+    families = families_of(vectors, np.arange(len(vectors)) < len(rows), weights, threshold, others, joins, copies)
     return _Joined(
         families,
         np.where(place >= 0, families.label[place], -1),

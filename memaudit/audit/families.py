@@ -24,6 +24,7 @@ _SPREADS = 1.645  # above the sampled number of families: too many make p larger
 _AT_ONCE = 4096
 _HARDLY_JOINED = 0.95  # families per draw from which on what is drawn twice by chance does not matter
 _ORDER = 0  # seed of who stands for a family
+_SIDE = np.uint64(0x9E3779B97F4A7C15)  # makes another number of a key (the increment of SplitMix64)
 
 
 UInt64 = NDArray[np.uint64]
@@ -61,16 +62,18 @@ def families_of(
     threshold: float,
     others: int = 0,
     group: Int64 | None = None,
+    copies: Int64 | None = None,
 ) -> Families:
     """Join images of both sides that near-duplicates link, in chains.
 
     weights: how many generations lie nearest to each image. group (n,): of a dedup run, which joins as well, -1 for
-    none. Who stands for a family does not depend on any label: under
+    none. copies (n,): how many files of one picture each image stands for; None: one. Who stands for a family does not
+    depend on any label: under
     the null the labels of the representatives are exchangeable, whether images or whole families were held out.
     """
     label = components(vectors, threshold)
     label = label if group is None else joined_by(label, group)
-    first = one_of_each(label, keys_of(vectors))
+    first = one_of_both(label, keys_of(vectors), is_reference, copies)
     first = first[np.argsort(label[first])]
     return Families(label, np.bincount(label, weights).astype(np.int64), is_reference[first], others)
 
@@ -80,6 +83,18 @@ def one_of_each(label: Int64, key: UInt64) -> Int64:
     order = np.argsort(key, kind="stable")
     _, first = np.unique(label[order], return_index=True)
     return np.asarray(order[np.sort(first)], dtype=np.int64)
+
+
+def one_of_both(label: Int64, key: UInt64, is_reference: NDArray[np.bool_], copies: Int64 | None = None) -> Int64:
+    """As `one_of_each`, of images of two sides. Equal pictures have one key: which side stands for these is drawn as
+    well, by as many copies as either has, or the one that comes first would always be it."""
+    _, place = np.unique(key, return_inverse=True)
+    count = np.ones(len(key)) if copies is None else copies
+    share = np.bincount(place, count * is_reference) / np.bincount(place, count)
+    lot = _mixed(key + _SIDE) / 2.0**64
+    behind = (lot < share[place]) != is_reference
+    order = np.lexsort((behind, key))
+    return np.asarray(order[one_of_each(label[order], key[order])], dtype=np.int64)
 
 
 def keys_of(vectors: Float32) -> UInt64:

@@ -8,7 +8,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from memaudit.audit.families import components, keys_of, one_of_each
+from memaudit.audit.families import components, keys_of, one_of_both
 from memaudit.audit.paired import Paired, compare_pairs, of_rows
 from memaudit.audit.pairing import Prompted
 from memaudit.audit.results import OwnImages
@@ -51,7 +51,7 @@ def measure_own_images(given: Given, references: Store, control: Store, threshol
     images = np.concatenate([side.images for side in sides])
     returned = np.concatenate([side.returned for side in sides])
     is_held_out = np.arange(len(images)) >= len(sides[0].images)
-    kept = one_of_each(components(images, threshold), keys_of(images))
+    kept = one_of_both(components(images, threshold), keys_of(images), ~is_held_out)
     found = [returned[kept[is_held_out[kept] == side]] for side in (False, True)]
     rates = [
         rate_of(int(of_side.sum()), Coverage(len(of_side), len(of_side) + side.asked - len(side.returned)))

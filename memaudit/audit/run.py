@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
@@ -32,7 +32,16 @@ from memaudit.audit.repeats import (
     undecided_draws,
 )
 from memaudit.audit.results import AuditedModel, AuditResult, Control, Made, Matched, Redrawn, Scores
-from memaudit.audit.shortfalls import ALL_SEEN, NO_VIEWS, Unseen, Views, shortfalls, unread, unread_files
+from memaudit.audit.shortfalls import (
+    ALL_SEEN,
+    NO_VIEWS,
+    Unseen,
+    Views,
+    held_out_generations,
+    shortfalls,
+    unread,
+    unread_files,
+)
 from memaudit.errors import InconclusiveError, UsageError
 from memaudit.images.parts import is_of_one_draw
 from memaudit.images.view_names import WHOLE
@@ -190,6 +199,7 @@ def audit(
         *(cut_archives("control", control.cut) if control is not None else ()),
         *unknown_images(references.store, of_training, allowed),
         *_unknown_held_out(control, pairing, allowed),
+        *(_own_control(found, control, allowed) if control is not None else ()),
         *shortfalls(result, views, found.decided.below, len(pairing), allowed),
         *(lost_images(references.store, generations) if unread(result, found.decided.below, allowed) else ()),
         *unread_files(unseen, result.made.total, allowed),
@@ -287,6 +297,12 @@ def _held_out(
 def _unknown_held_out(control: Store | None, pairing: Mapping[str, Prompted], allowed: float) -> tuple[str, ...]:
     held_out = {name: each for name, each in pairing.items() if each.held_out}
     return unknown_images(control, held_out, allowed, "held-out") if control is not None and held_out else ()
+
+
+def _own_control(found: _Found, control: Store, allowed: float) -> Iterator[str]:
+    """A training image that is held out, too, and that came back as it was, is no generation in the wrong folder."""
+    made = found.pictures[~found.scores.regurgitated]
+    return held_out_generations(made, picture_digests(control, control.all_columns()), allowed)
 
 
 def _measured(

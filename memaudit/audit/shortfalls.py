@@ -6,6 +6,9 @@ from collections.abc import Iterator
 from itertools import chain
 from typing import NamedTuple
 
+import numpy as np
+
+from memaudit.audit.repeats import Digests
 from memaudit.audit.results import AuditResult, Effort
 from memaudit.embedding.views import ViewStore
 from memaudit.encoders.encoder import Encoder
@@ -128,6 +131,18 @@ def _hidden(result: AuditResult, allowed: float) -> Iterator[str]:
         yield (
             f"{hidden:,} files of generations hold further pictures (frames of a film, pictures of a sheet), of which "
             "the given store has no rows: give the files, not a store of them"
+        )
+
+
+def held_out_generations(generations: Digests, held_out: Digests, allowed: float) -> Iterator[str]:
+    """Generations that were given as their own control: whatever the model gives back, chance would seem to give as
+    often. generations, held_out: digests of pictures, empty where there is none."""
+    pictures = held_out[held_out != ""]
+    count = int(np.isin(pictures, generations).sum())
+    if count > allowed * len(pictures):
+        yield (
+            f"{count:,} of {len(pictures):,} held-out images are among the generations: give real images that the "
+            "model never saw as --control"
         )
 
 

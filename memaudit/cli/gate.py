@@ -169,6 +169,9 @@ def _particulars(result: GateRun) -> Iterator[str]:
 
     if result.both_counts:
         yield f"\n{result.both_counts}"
+    if result.result.own_limits:
+        yield "\nLimits that are not the default ones:"
+        yield from (f"  {plain(each)}" for each in result.result.own_limits)
     yield "\nJudged:"
     numbers = [f"{number}  " if _several(result) else "" for number in range(1, len(result.reports) + 1)]
     yield from (f"  {n}{plain(path, FIRST_LINE)}" for n, path in zip(numbers, result.reports, strict=True))

@@ -20,7 +20,7 @@ from memaudit.images.tar_members import Member
 from memaudit.store import Store
 from memaudit.types import Int64
 
-_WANTED = {KEPT: (KEEP,), DROPPED: (DROP,), ALL: (KEEP, DROP)}
+WANTED = {KEPT: (KEEP,), DROPPED: (DROP,), ALL: (KEEP, DROP)}
 
 
 class SampleCounts(NamedTuple):
@@ -63,7 +63,7 @@ class Layout:
             self._chosen[named] = False
         self.mixed = int((code != worst).sum())
         self._code = code
-        self._chosen &= np.isin(code, _WANTED[options.which])
+        self._chosen &= np.isin(code, WANTED[options.which])
         if fates.group is not None:
             fold, hashes = Fold.of(options.fold), _fold_hashes(fates.group, self._of_row, len(code))
             self._chosen &= hashes % np.uint64(fold.folds) == fold.number - 1

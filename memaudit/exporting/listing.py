@@ -45,6 +45,15 @@ def signed(store: Store, rows: Int64) -> int:
     return sum(map(_is_signed, _told(store, rows)))
 
 
+def escaped(store: Store, rows: Int64) -> int:
+    """Of how many rows the path is no UTF-8, so that as it is written it leads nowhere. Memory: a block."""
+    return sum(_escaped(uri) != uri for uri, _, _ in _told(store, rows))
+
+
+def _escaped(uri: str) -> str:
+    return uri.encode("utf-8", "backslashreplace").decode()
+
+
 def _told(store: Store, rows: Int64) -> Iterator[tuple[str, str, str]]:
     """Where each image is, its caption and its metadata."""
     for block in _blocks(rows):
@@ -98,7 +107,7 @@ def _blocks(rows: Int64) -> Iterator[Int64]:
 
 def _table(store: Store, rows: Int64, fates: Fates, weights: ImageWeights | None, schema: pa.Schema) -> pa.Table:
     columns = store.columns(rows)
-    paths = [unsigned(uri).encode("utf-8", "backslashreplace").decode() for uri in columns.uri]
+    paths = [_escaped(unsigned(uri)) for uri in columns.uri]
     captions, metadata = map(_plain, columns.caption), map(_plain_metadata, columns.metadata)
     texts = [paths, columns.image_id, list(captions), columns.sha256, list(metadata)]
     decisions = ["keep" if code == KEEP else "drop" for code in fates.code[rows]]

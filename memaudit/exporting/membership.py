@@ -29,7 +29,8 @@ def _sample_key(archive: str, key: str) -> bytes:
 
 @dataclass(frozen=True, repr=False)
 class Membership:
-    """Names that are kept, and those that are not, as sorted digests; weight: of each name, where weights were given.
+    """Names that are kept, and those that are not, as sorted digests; weight: of each name, where weights were given;
+    warnings: what the list `drop` says nothing of.
     Memory: 17 bytes a name, 25 with weights; an image of a tar has two, its image_id and that of its sample.
 
     >>> kept = ma.kept(ma.run_dedup(ma.embed("training", out="store", encoder="thumbnail"), out="dedup"))
@@ -42,6 +43,7 @@ class Membership:
     archives: frozenset[str] = frozenset()
     count: int = 0
     weight: Float64 | None = None
+    warnings: tuple[str, ...] = ()
 
     @classmethod
     def of(

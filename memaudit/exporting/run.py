@@ -11,12 +11,13 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from memaudit.audit.prompt_weights import ImageWeights
+from memaudit.embedding.run import require_outside
 from memaudit.errors import InputError
 from memaudit.exporting.choosing import Fates
 from memaudit.exporting.croissant import Described, card, croissant
 from memaudit.exporting.folder import write_files
 from memaudit.exporting.layout import Layout, SampleCounts
-from memaudit.exporting.listing import signed, write_manifest
+from memaudit.exporting.listing import escaped, signed, write_manifest
 from memaudit.exporting.options import FOLDER, HF, MANIFEST, PARQUET, WEBDATASET, ExportOptions
 from memaudit.exporting.plan import PLAN, Lineage, plan_of, settle
 from memaudit.exporting.records import Entry, Record, entries_of, read_record, record_path, write_record
@@ -37,7 +38,8 @@ STAGE = "exporting"
 class Exported:
     """A finished export. samples, images: what came in, and what became of it; mixed: samples of which one image is
     kept and another one is not; files, bytes: of all samples; shards: files, or none of a folder; unsigned: rows of a
-    manifest of which a URL, of the image or in its caption or metadata, lost its password or signature."""
+    manifest of which a URL, of the image or in its caption or metadata, lost its password or signature; escaped: rows
+    of which the path is no UTF-8."""
 
     out: Path
     samples: SampleCounts
@@ -48,6 +50,7 @@ class Exported:
     shards: tuple[str, ...]
     digest: str
     unsigned: int = 0
+    escaped: int = 0
 
 
 class _Job(NamedTuple):
@@ -72,10 +75,11 @@ def export(
     """Write what was chosen of a store's images into `out`; what a killed run wrote of it stays. weights: of the
     images, to be written beside them.
 
-    Raises UsageError for what cannot be exported so, or an `out` that was begun otherwise; InputError for sources that
-    are gone or were changed, and where a count does not add up.
+    Raises UsageError for what cannot be exported so, or an `out` that was begun otherwise or lies in a source;
+    InputError for sources that are gone or were changed, and where a count does not add up.
     """
     _require_images(store)
+    require_outside(out, store.sources)
     layout = Layout(store, fates, options)
     plan = plan_of(options, layout, lineage)
     job = _Job(store, fates, options, layout, out, _schema(layout, options, weights), weights)
@@ -180,8 +184,8 @@ def _finished(job: _Job, plan: dict[str, Any], lineage: Lineage, records: list[t
     value = sealed({**plan, "files": files, "bytes": total, "written": [each._asdict() for each in shards]})
     write_json(out / EXPORT, value)
     names = tuple(each.file for each in shards)
-    unsigned = signed(job.store, layout.rows_of(0)[0]) if job.options.to == MANIFEST else 0
-    return Exported(out, layout.samples, layout.images, layout.mixed, files, total, names, value[DIGEST], unsigned)
+    lost = [count(job.store, layout.rows_of(0)[0]) for count in (signed, escaped) if job.options.to == MANIFEST]
+    return Exported(out, layout.samples, layout.images, layout.mixed, files, total, names, value[DIGEST], *lost)
 
 
 def _described(out: Path, path: Path) -> Described:

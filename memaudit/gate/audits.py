@@ -151,7 +151,9 @@ def _faces(name: str, faces: Faces, least: float) -> RuleResult:
         return RuleResult(name, "min_face_p", Verdict.INCONCLUSIVE, f"{listed:,}", f"{least:g}", sentence)
     chance = p if found and p is not None else 1.0
     outcome = Verdict.FAIL if found > expected and chance <= least else Verdict.PASS
-    ending = "more than chance explains" if outcome is Verdict.FAIL else "no more than chance explains"
+    ending = "more than chance explains" if outcome is Verdict.FAIL else "no more than chance lets expect"
+    if outcome is Verdict.PASS and found > expected:
+        ending = f"more than expected, and not so many that chance is ruled out at p = {least:g}"
     sentence = f"{figures} (p = {chance:.2g}): {ending}."
     return RuleResult(name, "min_face_p", outcome, f"{chance:.2g}", f"{least:g}", sentence)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from msgspec import UNSET
 
-from memaudit.gate.comparison import FISHER, PROMPTS, Audited, Comparison, caveat, compare, obstacle
+from memaudit.gate.comparison import FISHER, PROMPTS, Audited, Comparison, caveat, compare, obstacle, of_other_versions
 from memaudit.gate.policy import BaselinePolicy
 from memaudit.gate.provenance import ALL_REPORTS
 from memaudit.gate.rates import confident
@@ -28,6 +28,8 @@ def judge_rise(name: str, new: Audited, old: Audited, policy: BaselinePolicy) ->
     accepted = [len(of_subject(each.report, each.accepted)) for each in (new, old)]
     without = f" Without the {accepted[0]:,} matches that people cleared, and {accepted[1]:,} of the baseline."
     but = f" But {caveat(old.report, new.report)} (the policy allows it)." if caveat(old.report, new.report) else ""
+    versions = of_other_versions(old.report, new.report)
+    but += f" But {versions}." if versions else ""
     sentence = f"{_figures(found)}; {_ending(found, outcome, policy)}{without if any(accepted) else ''}{but}"
     result = RuleResult(name, "max_rise", outcome, f"{found.rise.high:+.4%}", f"{policy.max_rise:+.4%}", sentence)
     return result, found

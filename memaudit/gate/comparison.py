@@ -190,6 +190,18 @@ def caveat(old: Report, new: Report) -> str:
     )
 
 
+def of_other_versions(old: Report, new: Report) -> str:
+    """What a comparison cannot say of audits by two versions of memaudit; nothing for one. The same generations may
+    come to fewer findings by another version, which is no progress of the model."""
+    earlier, later = old.head.memaudit, new.head.memaudit
+    if earlier == later:
+        return ""
+    return (
+        f"memaudit {earlier} made the earlier report and {later} the later one: they may decide differently on "
+        "the same pictures, and what changed may be the tool; audit both with one version"
+    )
+
+
 def _counts_people(report: Report) -> bool:
     """Whether an audit of faces alone tells a rate of people. Those of older versions told one of faces."""
     results = report.results

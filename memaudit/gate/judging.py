@@ -20,7 +20,7 @@ from memaudit.gate.filtering import judge_filter, judge_reweight
 from memaudit.gate.findings import Decided, Finding, findings_of, further_of, outcome_of
 from memaudit.gate.ledger import Ledger, Look
 from memaudit.gate.over_time import Watch
-from memaudit.gate.policy import Policy
+from memaudit.gate.policy import SECTIONS, Policy, own_limits
 from memaudit.gate.provenance import (
     ALL_REPORTS,
     Named,
@@ -43,7 +43,7 @@ from memaudit.words import plural
 class GateResult:
     """The verdict and everything it rests on. notes: what a reader must know besides, such as entries without use.
     reports: the names of those that were judged. looks: what is to be added to the ledger, if there is one
-    (in_ledger)."""
+    (in_ledger). own_limits: the policy's limits, of what was judged, that are not the default ones."""
 
     rules: tuple[RuleResult, ...]
     findings: tuple[Finding, ...]
@@ -51,6 +51,7 @@ class GateResult:
     reports: tuple[str, ...] = ()
     looks: tuple[Look, ...] = ()
     in_ledger: bool = False
+    own_limits: tuple[str, ...] = ()
 
     @property
     def verdict(self) -> Verdict:
@@ -146,10 +147,22 @@ def hold(
     if policy.baseline.release is not None or (watch and baseline):
         rules.append(judge_release(baseline, policy.baseline))
     told = [replace(finding, outcome=outcome_of(finding, rules)) for found in findings for finding in found]
-    notes = (*_unjudged(reports, policy), *_notes(accepted, told, day), *_unmatched(reports, reviews))
+    notes = (
+        *_unjudged(reports, policy),
+        *(_if_independent(reports, rules) if policy.audit.max_rate < 1 else ()),
+        *_notes(accepted, told, day),
+        *_unmatched(reports, reviews),
+    )
     looks = watch.entries(rules, policy, now) if watch else ()
+    judged = {report.kind for _, report in reports} | {"gate"} | ({"baseline"} if baseline else set())
     return GateResult(
-        tuple(rules), tuple(told), notes, tuple(name for name, _ in reports), tuple(looks), watch is not None
+        tuple(rules),
+        tuple(told),
+        notes,
+        tuple(name for name, _ in reports),
+        tuple(looks),
+        watch is not None,
+        own_limits(policy, [section for section in SECTIONS if section in judged]),
     )
 
 
@@ -279,6 +292,17 @@ def _unjudged(reports: Sequence[Named], policy: Policy) -> Iterator[str]:
         faces = sum(each.kind == FACE for each in report.matches)
         if faces and policy.audit.min_face_p is None and not about_faces(report):
             yield f"{name} has {faces:,} findings of faces, and the policy no limit for them (min_face_p): not judged."
+
+
+def _if_independent(reports: Sequence[Named], rules: Sequence[RuleResult]) -> Iterator[str]:
+    """A rate that passes by an assumption: the verdict alone does not say so."""
+    passed = {rule.report for rule in rules if rule.rule == "max_rate" and rule.outcome is Verdict.PASS}
+    for name, report in reports:
+        if name in passed and isinstance(report.results, AuditResults) and report.results.by_prompt is None:
+            yield (
+                f"max_rate of {name} holds if its generations are independent, which nobody knows: seeds of one prompt "
+                "are not. Audit with --pairing."
+            )
 
 
 def _notes(accepted: Sequence[Accepted], findings: Sequence[Finding], day: date) -> Iterator[str]:

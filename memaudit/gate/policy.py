@@ -246,6 +246,27 @@ def read_policy(path: str | Path) -> Policy:
     )
 
 
+def own_limits(policy: Policy, sections: Sequence[str] = SECTIONS) -> tuple[str, ...]:
+    """The limits of these sections that are not the default ones, each with its default: whoever reads a verdict must
+    see what it was asked for. Of a limit that is off by default, "none"."""
+    default = Policy()
+    told = []
+    for section in sections:
+        for rule in fields(getattr(policy, section)):
+            value, usual = (getattr(getattr(each, section), rule.name) for each in (policy, default))
+            if value != usual:
+                told.append(f"{rule.name} of [{section}] {_said(value)}, by default {_said(usual)}")
+    return tuple(told)
+
+
+def _said(value: Any) -> str:
+    if isinstance(value, tuple):
+        return ", ".join(map(str, value)) or "none"
+    if value is None or isinstance(value, bool):
+        return {None: "none", True: "true", False: "false"}[value]
+    return f"{value:,}" if isinstance(value, int) else f"{value:g}" if isinstance(value, float) else str(value)
+
+
 def require_known(place: str, found: Mapping[str, Any], known: Sequence[str], what: str) -> None:
     """Raise UsageError, with the likeliest meaning, for a name that is not known: misspelt, it would do nothing."""
     for name in found:

@@ -88,7 +88,7 @@ class PassedOver:
         count = sum(tally.number for tally in self.plain.values())
         what = ", ".join(f"{tally.number:,} {suffix} {tally}" for suffix, tally in sorted(self.plain.items()))
         files = "file holds no image and was" if count == 1 else "files hold no image and were"
-        return f"{count:,} {files} not read: {what}" if count else ""
+        return f"{count:,} {files} not read as images: {what}" if count else ""
 
     def stayed(self, count: int, first: Sequence[str]) -> None:
         """So many images whose files cannot be read by now stay as they were embedded; the first are called so."""

@@ -57,6 +57,7 @@ COMPANIONS = frozenset(
     )
 )
 TABLES = (".parquet", ".arrow")
+_SUMS = "SHA256SUMS"  # beside an export's images
 _MOST_CAPTION = 1 << 20  # bytes
 PACKED = (".tar.gz", ".tgz", ".tar.bz2", ".tar.xz", ".tar.zst", ".zip")
 
@@ -194,7 +195,7 @@ def _iter_folder(location: str, contents: bool, passed: PassedOver) -> Iterator[
             yield from _iter_pack(file, contents, passed)
         elif suffix in TABLES:
             yield from _iter_table_beside_images(file, contents, passed)
-        elif suffix not in COMPANIONS:
+        elif suffix not in COMPANIONS and os.path.basename(file.relative) != _SUMS:
             yield _with_what_is_beside(file) if contents else ImageRef(file.relative, file.location)
         elif is_image(head := head_of(file.location)):
             yield ImageRef(file.relative, file.location)

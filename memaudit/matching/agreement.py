@@ -22,6 +22,8 @@ _BLUR = 1.0  # pixels: so that a shift by a pixel, or JPEG's blocks, do not coun
 _WHOLLY = 0.95  # share of a patch
 _KEPT = 0.06  # RGB distance that JPEG and resizing stay below
 _MANY = 12
+COMMON = 0.4  # share of the smaller picture that the common part takes, else it says nothing
+LEAST_ALIKE = 0.4  # share of all patches that agree: with less nothing fits, and as where little is in common
 
 
 class Agreement(NamedTuple):
@@ -34,6 +36,7 @@ class Agreement(NamedTuple):
     et al. 2023). kept: share of the patches whose RGB distance is at most `_KEPT`: they were left as they are.
     coloured: share of the patches, but for those of one plain ground, whose mean colours are as near.
     crossing: how much the edges of both run in more than one direction, 0 to 1: parallel ones fit at any shift.
+    Both are 0 where nothing `fits`: they are dear, and say nothing then.
     Of all patches with texture, outlines included: correlation, the mean of their normalised cross-correlations, at
     least 0; shown_kept, the share that is left as it was; distance, the root of their mean squared RGB difference.
     """
@@ -46,8 +49,8 @@ class Agreement(NamedTuple):
     of_reference: float
     worst: float
     kept: float
-    coloured: float
-    crossing: float
+    coloured: float = 0.0
+    crossing: float = 0.0
     correlation: float = 0.0
     shown_kept: float = 0.0
     distance: float = 1.0
@@ -68,12 +71,17 @@ class Agreement(NamedTuple):
         return self.of_query > 0
 
     @property
+    def fits(self) -> bool:
+        """Whether enough of the patches agree, of enough of either picture, for the rest to say anything."""
+        return self.all_alike >= LEAST_ALIKE and max(self.of_query, self.of_reference) >= COMMON
+
+    @property
     def evidence(self) -> float:
         """To choose among alignments by: the share that agrees, less where few patches have a say."""
         return self.alike * min(1.0, self.patches / _MANY) + 0.5 * self.edge_alike * min(1.0, self.edges / _MANY)
 
 
-NONE = Agreement(0.0, 0, 0.0, 0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0)
+NONE = Agreement(0.0, 0, 0.0, 0, 0.0, 0.0, 1.0, 0.0)
 
 
 class Drawn(NamedTuple):
@@ -128,7 +136,8 @@ def agreement(query: Picture, reference: Picture, matrix: Float64) -> Agreement:
     squares = _mean_squares(own.pixels - other.pixels)
     of_reference = common.sum() * PATCH**2 / abs(np.linalg.det(canvas[:, :2])) / np.prod(reference.size)
     of_query = of_reference * np.prod(reference.size) / np.prod(query.size) / abs(np.linalg.det(matrix[:, :2]))
-    return Agreement(
+    mean, left, distance = _of_shown(correlation[common & texture], squares[common & texture])
+    found = Agreement(
         _alike(correlation[within]),
         int(within.sum()),
         _alike(correlation[edges]),
@@ -137,10 +146,14 @@ def agreement(query: Picture, reference: Picture, matrix: Float64) -> Agreement:
         min(1.0, float(of_reference)),
         _worst_tile(squares, common),
         float((squares[common] <= _KEPT**2).mean()),
-        _coloured(own, other, common),
-        min(_crossing(drawn.grey, common & texture) for drawn in (own, other)),
-        *_of_shown(correlation[common & texture], squares[common & texture]),
+        correlation=mean,
+        shown_kept=left,
+        distance=distance,
     )
+    if not found.fits:
+        return found
+    crossing = min(_crossing(drawn.grey, common & texture) for drawn in (own, other))
+    return found._replace(coloured=_coloured(own, other, common), crossing=crossing)
 
 
 def _of_shown(correlation: Float32, squares: Float32) -> tuple[float, float, float]:

@@ -129,7 +129,7 @@ def _plausible(matrix: Float64) -> bool:
 
 
 def _distinct(places: Float32) -> int:
-    return len(np.unique(np.round(places * _PLACES), axis=0))
+    return len(set(map(tuple, np.round(places * _PLACES).tolist())))
 
 
 def _frame_on_frame(query: Picture, reference: Picture, way: Way) -> Alignment:

@@ -1,7 +1,8 @@
 """How likely two pictures are copies: boosted trees over what their closest alignment shows, by published numbers.
 
 `model.json` has the weights that tell which alignment is the closest, the trees, the curve that makes their sum a
-probability, the cut from which a pair is a copy, and what it was fitted on; benchmarks/copies/fitting.py writes it.
+probability, that of pairs which no alignment fits, the cut from which a pair is a copy, and what it was fitted on;
+benchmarks/copies/fitting.py writes it.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from memaudit.matching.align import Alignment
 from memaudit.matching.differences import Differences
 from memaudit.types import Float64, Int64
 
-SCHEMA = "memaudit.copy-model/2"
+SCHEMA = "memaudit.copy-model/3"
 AGREEING = (
     "alike",
     "all_alike",
@@ -81,13 +82,15 @@ class Trees(NamedTuple):
 @dataclass(frozen=True)
 class CopyModel:
     """closest: weights (10,) float64 of `AGREEING`, and `intercept`: their sum tells the closest alignment. trees: over
-    `SIGNALS` of that one. curve: sums, rising, and the probabilities there, between which it is linear. cut: least
-    probability of a copy. fitted_on: SHA-256 of the pictures."""
+    `SIGNALS` of that one. curve: sums, rising, and the probabilities there, between which it is linear; unfitting: the
+    same of the closeness of pairs that no alignment fits. cut: least probability of a copy. fitted_on: SHA-256 of the
+    pictures."""
 
     closest: Float64
     intercept: float
     trees: Trees
     curve: tuple[Float64, Float64]
+    unfitting: tuple[Float64, Float64]
     cut: float
     fitted_on: str
 
@@ -102,6 +105,10 @@ class CopyModel:
     def probability(self, logit: float) -> float:
         """Of a copy, 0 to 1."""
         return float(np.interp(logit, *self.curve))
+
+    def probability_unfitting(self, closeness: float) -> float:
+        """Of a copy, where the closest alignment does not fit."""
+        return float(np.interp(closeness, *self.unfitting))
 
 
 def agreeing(alignment: Alignment, found: Agreement) -> Float64:
@@ -152,6 +159,7 @@ def copy_model() -> CopyModel:
         told["intercept"],
         Trees.of(told["trees"]),
         (np.array(told["curve"]["logit"]), np.array(told["curve"]["probability"])),
+        (np.array(told["unfitting"]["closeness"]), np.array(told["unfitting"]["probability"])),
         told["cut"],
         told["fitted_on"],
     )

@@ -315,12 +315,15 @@ def _sift(grey: NDArray[np.uint8]) -> Sift:
 
 def composed(outer: Float64, inner: Float64) -> Float64:
     """The matrix (2, 3) of `inner`, then `outer`."""
-    return np.asarray(outer @ np.vstack([inner, [0.0, 0.0, 1.0]]))
+    both = outer[:, :2] @ inner
+    both[:, 2] += outer[:, 2]
+    return np.asarray(both)
 
 
 def inverted(matrix: Float64) -> Float64:
     """The matrix (2, 3) of the way back. Raises numpy.linalg.LinAlgError where there is none."""
-    return np.asarray(np.linalg.inv(np.vstack([matrix, [0.0, 0.0, 1.0]]))[:2])
+    back = np.linalg.inv(matrix[:, :2])
+    return np.column_stack([back, -back @ matrix[:, 2]])
 
 
 def to_canvas(picture: Picture, matrix: Float64) -> Float64:

@@ -230,6 +230,14 @@ def _unsaid(report: Report, results: AuditResults) -> Iterator[str]:
     )
 
 
+def shows_few(results: AuditResults) -> bool:
+    """Whether it is shown that at most FEW copy, undetected ones included: before that nothing found is no good
+    news."""
+    stated, prompts = stated_rate(results), results.by_prompt or None
+    of_model = prompts is None or "most-duplicated" not in prompts.strategies
+    return of_model and bool(stated.all_copies) and stated.stated.upper <= FEW
+
+
 def _too_few(results: AuditResults) -> Iterator[str]:
     """Where nothing was found among so few that much can be there; nothing where no rate follows at all."""
     prompts, stated = results.by_prompt or None, stated_rate(results)
@@ -275,14 +283,24 @@ def _found_faces(faces: Faces) -> str:
     if not faces.conclusive:
         found = f" {unit(matched.count)} matched all the same." if matched.count else ""
         return f"No result: {_listed(faces.reasons)}.{found}"
-    if not (matched.count or faces.same_picture or faces.new_picture):
+    if not faces.scored_faces:
+        return (
+            "No face that could be compared was found on these pictures: nobody was compared with the training set, "
+            "which is not the same as nobody given back."
+        )
+    same, new = faces.same_picture, faces.new_picture
+    seen = max(faces.faces_matched, matched.count, same + new)
+    if not seen:
         return f"None of {unit(matched.n)} looks like anybody in the training set: {_at_most(matched)} of them do."
-    verb = "looks" if matched.count == 1 else "look"
-    seen, same = faces.same_picture + faces.new_picture, faces.same_picture
+    verb, more = "looks" if matched.count == 1 else "look", ""
+    if faces.people and faces.people_matched > matched.count:
+        more = f", by one face drawn of each; by all their faces {faces.people_matched:,} do"
+    unknown = seen - same - new
+    others = f", {unknown:,} on pictures that could not be compared" if unknown else ""
     return (
-        f"{matched.count:,} of {unit(matched.n)} {verb} like somebody in the training set. Of {plural(seen, 'face')} "
-        f"that match{'es' if seen == 1 else ''}, {same:,} {'is' if same == 1 else 'are'} on the same picture as there, "
-        f"{faces.new_picture:,} on a new one."
+        f"{matched.count:,} of {unit(matched.n)} {verb} like somebody in the training set{more}. "
+        f"Of {plural(seen, 'face')} that match{'es' if seen == 1 else ''}, {same:,} {'is' if same == 1 else 'are'} on "
+        f"the same picture as there, {new:,} on a new one{others}."
     )
 
 

@@ -102,8 +102,15 @@ def _shown(
             GroupedAt(**at._asdict()) for at in grouped_at(result.pairs, steps_of(result.pairs, result.threshold))
         ],
         against=_against(result, store, against, pictures),
-        not_read=[*store.unsearched(store.first_frames_alone())],
+        not_read=[*store.unsearched(store.first_frames_alone()), *_blank(store)],
     )
+
+
+def _blank(store: Store) -> list[str]:
+    """What "every image was compared" does not hold of."""
+    count = len(store) - store.coverage.total
+    images = "1 blank image" if count == 1 else f"{count:,} blank images"
+    return [f"{images}, of one colour or almost, stay unless their files are equal"] if count else []
 
 
 def _inputs(result: DedupResult) -> dict[str, str]:

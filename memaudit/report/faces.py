@@ -157,8 +157,8 @@ def faces_headline(result: FacesResult) -> str:
     left_out = generated.small + generated.no_human
     more = f" {_counted(left_out, 'more face', 'more faces')} could not be compared ({why})." if left_out else ""
     if not result.faces_matched:
-        bound = percent_up(result.matched.upper)
-        return f"None of {of} matches a training face ({chance}); the true rate is at most {bound}.{more}"
+        bound = f"with {result.matched.confidence:.0%} confidence at most {percent_up(result.matched.upper)}"
+        return f"None of {of} matches a training face ({chance}); {bound} of such people do.{more}"
     verb = "matches" if count == 1 else "match"
     unknown = result.faces_matched - result.same_picture - result.new_picture
     others = f", {unknown:,} on pictures that could not be compared" if unknown else ""

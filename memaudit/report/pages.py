@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from memaudit.report.anchors import anchors_of
-from memaudit.report.board import board_of, board_of_faces, model_of
+from memaudit.report.board import board_of, board_of_faces, model_of, shows_few
 from memaudit.report.cards import findings_part
 from memaudit.report.detected import hardest_of, kinds_of
 from memaudit.report.effort import Mark, how_hard
@@ -61,8 +61,8 @@ PLAIN = How()
 @dataclass(frozen=True)
 class Judged:
     """What the gate says of a report. reasons: a line for each rule that did not pass, or is over many audits. rules:
-    how many were applied. day: when. decisions: what a person decided about a finding, by its place; accepted: how many
-    hold; no_copies: of these, as no copy."""
+    how many were applied. limits: of the policy, that are not the default ones. day: when. decisions: what a person
+    decided about a finding, by its place; accepted: how many hold; no_copies: of these, as no copy."""
 
     verdict: str
     reasons: tuple[str, ...]
@@ -71,6 +71,7 @@ class Judged:
     decisions: Mapping[int, str] = field(default_factory=dict)
     accepted: int = 0
     no_copies: int = 0
+    limits: tuple[str, ...] = ()
 
 
 def write_report_page(
@@ -107,7 +108,7 @@ def _of_audit(report: Report, pictures: PagePictures, judged: Judged | None) -> 
         more |= {"hard": how_hard(results), "searched_in": searched_in(report), "face_board": faces}
         more["anchors"] = anchors_of(report)
         planted = list(kinds_of(results.planted)) if results.planted else []
-        more |= {"detected": planted, "hardest": hardest_of(results)}
+        more |= {"detected": planted, "hardest": hardest_of(results), "shows_few": shows_few(results)}
         return "audit.html", more
     return "faces.html", {**more, "hard": Mark("Faces alone", weak=False)}
 

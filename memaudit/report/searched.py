@@ -28,7 +28,8 @@ def _within_files(report: Report) -> str:
     parts = report.results.parts if isinstance(report.results, AuditResults) else UNSET
     if not parts:
         return ""
-    return f" {parts:,} pictures within files (frames, sheets) were searched too; a file counts as one draw: split it."
+    within = "pictures within files (frames, sheets, transparent ones made opaque)"
+    return f" {parts:,} {within} were searched too; a file counts as one draw: split films and sheets."
 
 
 def _searched_in(report: Report) -> str:

@@ -27,7 +27,8 @@ def relabelling_p(
     and "held-out" of all references + controls images are exchangeable, so those of the d representatives are drawn
     without replacement. Statistic: the larger of two counts, of generations and of groups labelled "training", each
     less its mean and over its spread. The first alone is blind where one motif comes back by chance a hundred times,
-    the second where a few memorised images do. p = (1 + #{permuted >= observed}) / (1 + permutations).
+    the second where a few memorised images do. p = (1 + #{permuted >= observed}) / (1 + permutations), or the least
+    that there can be, where the draws happen to give less.
     Memory: a few million numbers.
     """
     if not len(weights):
@@ -41,7 +42,7 @@ def relabelling_p(
     for low in range(0, permutations, step):
         labels = _drawn(held_out[low : low + step], len(weights), rng)
         reached += int((_excess(labels, weights, share) >= observed - _ROUNDING).sum())
-    return (1 + reached) / (1 + permutations)
+    return max((1 + reached) / (1 + permutations), least_relabelling_p(len(weights), references, controls))
 
 
 def _drawn(held_out: Int64, groups: int, rng: np.random.Generator) -> NDArray[np.bool_]:

@@ -14,6 +14,7 @@ import pyarrow.parquet as pq
 import pytest
 from manifests import edit_manifest
 from pictures import draw, photograph, write_pictures
+from PIL import Image
 
 import memaudit as ma
 from memaudit.store import Store
@@ -78,7 +79,7 @@ def test_captions_beside_generations_are_said_and_no_alarm(store: Path, generati
         (generations / f"0{number}.txt").write_text("a cat")
     run = ma.run_audit(generations, store)
     assert run.conclusive
-    line = "4 files hold no image and were not read: 4 .txt (0100.txt, 0101.txt, 0102.txt, …)"
+    line = "4 files hold no image and were not read as images: 4 .txt (0100.txt, 0101.txt, 0102.txt, …)"
     assert run.results.not_read == [f"generations: {line}"]
     found = ma.run_lookup(generations, store, views="none")
     assert (found.outcome, found.not_read) == ("nothing found", (line,))
@@ -222,3 +223,25 @@ def test_a_store_counts_once_what_it_was_told_of_together_with_other_sources(tmp
     assert appended(two, one) == [3]
     assert appended(one, two, three) == [4], "in place of what was counted of two of them"
     assert appended(one, three) == [4]
+
+
+def test_files_that_cannot_be_read_take_no_warning_and_no_features_away(tmp_path: Path) -> None:
+    """Before, exit code 3 for dead files hid what was not looked at, and nothing was kept of the others."""
+    training = write_pictures(tmp_path / "training", range(8))
+    shutil.copy(training / "0003.png", training / ".hidden.png")
+    (training / "dead.png").write_text("no image")
+    with pytest.raises(ma.errors.InconclusiveError, match=r"1 of 9 images could not be read.*1 hidden images"):
+        ma.embed(training, out=tmp_path / "store", encoder="thumbnail", features=True)
+    assert (tmp_path / "store" / "features").is_dir()
+
+
+def test_dedup_says_how_many_images_are_blank(tmp_path: Path) -> None:
+    """They are compared with nothing: a set of placeholders passed for one in which every image was compared."""
+    training = write_pictures(tmp_path / "training", range(2))
+    Image.new("RGB", (64, 64), "white").save(training / "a.png")
+    Image.new("RGB", (80, 64), "white").save(training / "b.png")
+    store = ma.embed(training, out=tmp_path / "store", encoder="thumbnail")
+    run = ma.run_dedup(store, out=tmp_path / "dedup")
+    said = "2 blank images, of one colour or almost, stay unless their files are equal"
+    assert (run.results.not_read, run.results.dropped) == ([said], 0)
+    assert said in (tmp_path / "dedup" / "report.html").read_text()

@@ -46,7 +46,7 @@ def test_a_training_image_in_a_second_frame_is_found(store: Path, generations: P
     assert run.findings.rows[0].prompt == "p"
     assert (run.rate.count, run.rate.n) == (1, 5)
     assert (run.results.made, run.results.parts, run.results.unpaired) == (5, 2, 0)
-    assert "2 pictures within files (frames, sheets) were searched too" in run.searched_in
+    assert "2 pictures within files (frames, sheets, transparent ones made opaque) were searched too" in run.searched_in
     scores = run.scores.to_arrow().to_pydict()
     assert f"film.{suffix}#frame=2" in scores["query_id"]
 

@@ -13,7 +13,7 @@ from vectors import Vectors, families, near, random_vectors, vector_store
 
 from memaudit.audit import control, prompts
 from memaudit.audit import families as families_module
-from memaudit.audit.families import Families, components, families_of, keys_of, thinned, units_of
+from memaudit.audit.families import Families, components, families_of, keys_of, one_of_both, thinned, units_of
 from memaudit.audit.prompts import GroupSizes
 from memaudit.audit.results import Control
 from memaudit.audit.run import AuditOptions, audit
@@ -249,6 +249,24 @@ def test_one_picture_many_times_is_one_control(tmp_path: Path) -> None:
     assert len(result.best_similarity) == 1
 
 
+def test_generations_are_no_control(tmp_path: Path) -> None:
+    """The folder of the generations given as held-out images: chance seemed to give back as many as the model did, and
+    none of what it drew anew counted. One picture of 150 is no slip of that kind."""
+    references = vector_store(tmp_path / "training", random_vectors(1, 200))
+    made = random_vectors(2, 150)
+    generations = vector_store(tmp_path / "generations", made)
+    for name, held_out, reasons in (("own", made, 1), ("others", np.r_[random_vectors(3, 149), made[:1]], 0)):
+        controls = vector_store(tmp_path / name, held_out, files=[f"{name} {row}" for row in range(150)])
+        found = audit(generations, ExactSearch(references), control=controls).inconclusive
+        assert len(found) == reasons
+    controls = Store.open(tmp_path / "own")
+    assert (
+        audit(generations, ExactSearch(references), control=controls)
+        .inconclusive[0]
+        .startswith("150 of 150 held-out images are among the generations")
+    )
+
+
 def test_a_film_is_one_control(tmp_path: Path) -> None:
     """Each further frame of a file, or picture of a sheet, counts with it: 110 frames are one observation of chance."""
     frames = ["film.gif", *(f"film.gif#frame={number}" for number in range(1, 110))]
@@ -408,6 +426,34 @@ def test_p_is_valid_when_the_split_was_random(
         ps.append(p_of(training, held_out, nearest(training, held_out, generated), 0.8))
     assert np.mean(np.array(ps) <= 0.05) <= 0.05 + 3 * np.sqrt(0.05 * 0.95 / SPLITS)
     assert np.mean(ps) >= 0.5 - 3 * np.sqrt(1 / 12 / SPLITS)
+
+
+@pytest.mark.parametrize("references", [400, 200], ids=["more training images", "more held-out images"])
+def test_equal_pictures_on_both_sides_accuse_nobody(references: int) -> None:
+    """Copies of one file that a random split parts have one embedding, on both sides: the training side stood for all
+    of them, and a generator that knows no split was accused at 5 % in a quarter of splits."""
+    rng, sizes = np.random.default_rng(0), [6] * 40 + [2] * 60 + [1] * 240
+    population = np.repeat(families(5, [1] * len(sizes), noise=1e-9), sizes, axis=0)
+    ps = []
+    for split in range(SPLITS):
+        order = rng.permutation(len(population))
+        training, held_out = population[order[:references]], population[order[references:]]
+        generated = near(split, population[rng.integers(0, len(population), 60)], 0.25)
+        ps.append(p_of(training, held_out, nearest(training, held_out, generated), 0.8))
+    assert np.mean(np.array(ps) <= 0.05) <= 0.05 + 3 * np.sqrt(0.05 * 0.95 / SPLITS)
+
+
+def test_the_side_of_equal_pictures_is_drawn_by_their_copies() -> None:
+    """One training file and one row that stands for three held-out ones: a quarter of such pictures are called training
+    ones; and a picture that is on one side alone is of that side."""
+    count = 3000
+    key = keys_of(random_vectors(0, count))
+    sides, copies = np.arange(2 * count) < count, np.repeat([1, 3], count)
+    kept = one_of_both(np.tile(np.arange(count), 2), np.tile(key, 2), sides, copies)
+    assert sorted(kept % count) == list(range(count))
+    assert sides[kept].mean() == pytest.approx(0.25, abs=0.03)
+    alone = one_of_both(np.arange(count), key, np.arange(count) < 10)
+    assert (np.sort(alone) == np.arange(count)).all()
 
 
 # --- single matches ------------------------------------------------------------------------------------------------

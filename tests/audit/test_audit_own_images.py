@@ -114,3 +114,15 @@ def test_held_out_images_that_are_not_there(tmp_path: Path) -> None:
     assert result.control.own_images
     assert result.control.own_images.p is None
     assert result.control.own_images.held_out.coverage.total == 60
+
+
+def test_images_that_both_sides_have_stand_for_either(tmp_path: Path) -> None:
+    """Fifty images of which the same file is held out, too, and which come back to both: about half of the prompts that
+    stand for them are held-out ones. All of them were training ones, and it looked like memorising."""
+    training = TRAINING.copy()
+    training[:50] = HELD_OUT[:50]
+    both = {image: image for image in range(50)}
+    own = own_images(matched(tmp_path, both, both, training=training))
+    assert own.joined == 50
+    assert own.training.count + own.held_out.count == 50
+    assert 12 <= own.held_out.count <= 38

@@ -84,13 +84,16 @@ def test_trees_say_what_scikit_learn_says_and_are_held_to_their_ways() -> None:
 def test_what_is_written_is_the_model_that_was_fitted() -> None:
     signals, copy = shown()
     alignments = Alignments(signals[:, : len(AGREEING)], np.arange(PAIRS))
-    part = Seen(alignments, signals, copy, RNG.random(PAIRS) < 0.2)
+    close, fitting = signals[:, 0], RNG.random(PAIRS) < 0.5
+    part = Seen(alignments, signals, close, fitting, copy, RNG.random(PAIRS) < 0.2, np.ones(PAIRS))
     told = json.loads(written(part, part, "digest"))
     assert told["schema"] == SCHEMA
     assert tuple(told["signals"]) == SIGNALS
     assert 0 < told["cut"] < 1
     probability = np.interp([Trees.of(told["trees"]).sum(row) for row in signals], *told["curve"].values())
-    assert ((probability >= 0.5) == (copy == 1)).mean() > 0.9
+    assert ((probability >= 0.5) == (copy == 1))[fitting].mean() > 0.9
+    unfitting = np.interp(close[~fitting], *told["unfitting"].values())
+    assert unfitting.mean() == pytest.approx(copy[~fitting].mean(), abs=0.05)
 
 
 @pytest.mark.parametrize("kind", KINDS)

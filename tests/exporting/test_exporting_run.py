@@ -135,7 +135,10 @@ def test_no_sample_is_kept_that_has_an_image_which_must_not_be_there(tmp_path: P
     drop = tmp_path / "drop.txt"
     drop.write_text("a.tar/000009.other.jpg\nof another set.jpg\n")
     made = ma.export(store, tmp_path / "out", to="webdataset", drop=drop)
-    assert (made.samples, made.warnings) == ((3, 2, 1, 0, 2), ())
+    assert made.samples == (3, 2, 1, 0, 2)
+    unknown = "names of --drop that the store has not: 1, such as 'of another set.jpg': nothing was left out for them"
+    assert made.warnings == (unknown,)
+    assert ma.kept(store, drop=drop).warnings == (unknown,)
     assert not [name for name in in_tar(made.folder / made.shards[0]) if name.startswith("000009")]
     drop.write_text("a.tar/000001.jpg\n")
     with pytest.raises(UsageError, match="another state of the list of --drop"):
@@ -144,6 +147,55 @@ def test_no_sample_is_kept_that_has_an_image_which_must_not_be_there(tmp_path: P
         drop.write_text(text)
         with pytest.raises(InputError, match=why):
             ma.export(store, tmp_path / "other", to="webdataset", drop=drop)
+
+
+def test_copies_of_what_must_not_be_there_are_not_left_in_without_a_word(tmp_path: Path) -> None:
+    """The file that stays for a named one may be the very same: whoever named it believed it gone."""
+    for name in ("a", "b"):
+        (tmp_path / "set").mkdir(exist_ok=True)
+        (tmp_path / "set" / f"{name}.jpg").write_bytes(jpeg(9))
+    (tmp_path / "set" / "c.jpg").write_bytes(jpeg(12))
+    store = ma.embed(tmp_path / "set", out=tmp_path / "store", encoder="thumbnail")
+    dedup = ma.run_dedup(store, out=tmp_path / "dedup", keep="first")
+    drop = tmp_path / "drop.txt"
+    drop.write_text("b.jpg\n")
+    left = "copies of what --drop names are left in: 1, such as 'a.jpg': the same file, or of one group"
+    for number, source in enumerate((dedup, store)):
+        made = ma.export(source, tmp_path / f"out-{number}", to="folder", drop=drop)
+        assert [line.startswith(left) for line in made.warnings] == [True]
+    drop.write_text("a.jpg\n")
+    assert ma.export(dedup, tmp_path / "kept", to="folder", drop=drop).warnings == ()
+    assert ma.export(dedup, tmp_path / "all", to="folder", which="all", drop=drop).warnings
+    drop.write_text("a.jpg\nb.jpg\n")
+    assert ma.export(dedup, tmp_path / "both", to="folder", which="all", drop=drop).warnings == ()
+
+
+@pytest.mark.parametrize("to", ["webdataset", "folder"])
+def test_an_export_is_a_source_and_none_lies_in_a_source(tmp_path: Path, to: str) -> None:
+    """SHA256SUMS was a row that cannot be read; and what lay in the training folder was trained on twice."""
+    store = ma.embed(write_folder(tmp_path / "set", 3), out=tmp_path / "store", encoder="thumbnail")
+    made = ma.export(store, tmp_path / "out", to=to)
+    again = ma.embed(made.folder, out=tmp_path / "again", encoder="thumbnail")
+    assert len(again) == again.coverage.measured == made.samples.exported
+    with pytest.raises(UsageError, match="lies inside the source"):
+        ma.export(store, tmp_path / "set" / "kept", to=to)
+
+
+def test_a_path_that_is_no_utf_8_is_told(tmp_path: Path) -> None:
+    """A manifest has it escaped, and whoever reads that loses the image."""
+    write_folder(tmp_path / "set", 2)
+    with open(os.fsencode(tmp_path / "set") + b"/\xff.jpg", "wb") as file:
+        file.write(jpeg(9))
+    store = ma.embed(tmp_path / "set", out=tmp_path / "store", encoder="thumbnail")
+    line = "paths that are no UTF-8, which no table can hold: 1; as the manifest has them they lead nowhere: "
+    assert [each.startswith(line) for each in ma.export(store, tmp_path / "list", to="manifest").warnings] == [True]
+    assert ma.export(store, tmp_path / "out", to="folder").warnings == ()
+
+
+def test_a_run_that_was_stopped_is_not_exported(tmp_path: Path) -> None:
+    (tmp_path / "dedup").mkdir()
+    with pytest.raises(InputError, match="no embedding store and no finished dedup run"):
+        ma.export(tmp_path / "dedup", tmp_path / "out", to="folder")
 
 
 def test_a_folder_goes_with_what_stands_beside_its_images(tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ from reports import OTHER, Report, audit, dedup, face_audit, finding, held, seal
 
 from memaudit.gate import Accepted, Audited, AuditPolicy, BaselinePolicy, Comparison, Policy, Verdict
 from memaudit.gate import compare as compare_audits
-from memaudit.gate.comparison import FISHER, MCNEMAR, caveat
+from memaudit.gate.comparison import FISHER, MCNEMAR, caveat, of_other_versions
 from memaudit.gate.comparison import obstacle as obstacle_between
 from memaudit.report.inconclusive import inconclusive_report
 from memaudit.statistics import mcnemar_p, rise_p
@@ -84,6 +84,17 @@ def test_without_pairs_new_means_a_training_image_that_did_not_come_back_before(
     found = compare(old, new)
     assert [tuple(pair) for pair in found.gained_matches] == [("y", "stamp")]
     assert [tuple(pair) for pair in found.lost_matches] == [("b", "map")]
+
+
+def test_other_versions_are_told(gate: Gate) -> None:
+    """Forty-six findings by 0.2 and 33 by 0.3, of the same pictures, stood side by side as if a model had improved."""
+    new = audit()
+    earlier = sealed({**audit(days_old=9), "memaudit": "0.3.0"})
+    assert of_other_versions(typed(new), typed(new)) == ""
+    assert "memaudit 0.3.0 made the earlier report" in of_other_versions(typed(earlier), typed(new))
+    told = {rule["rule"]: rule for rule in gate(new, "--json", baseline=earlier).json["rules"]}
+    assert told["max_rise"]["outcome"] == "pass"
+    assert "what changed may be the tool" in told["max_rise"]["sentence"]
 
 
 def test_what_cannot_be_compared_is_named() -> None:

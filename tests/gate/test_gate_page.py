@@ -48,6 +48,47 @@ def test_a_passing_page_says_so(tmp_path: Path) -> None:
     assert "None of 1,000 prompts gave a training image back" in text
 
 
+def test_a_page_says_what_the_policy_asked_for(tmp_path: Path) -> None:
+    """A green verdict stood above ten verbatim copies, and nothing said that the policy allowed a thousand, or did not
+    count them."""
+    found = [finding(number, kind="verbatim", verified=True) for number in range(10)]
+    report, policy = write(tmp_path / "report.json", audit(found=found)), tmp_path / "policy.toml"
+    policy.write_text(
+        "[audit]\nmax_findings = 1000\nmax_verbatim = 1000\nmax_rate = 1.0\nmin_controls = 100\nplanted = []\n"
+    )
+    run = ma.run_gate(report, policy, page=tmp_path / "page.html", markdown=tmp_path / "summary.md")
+    assert run.verdict == "pass"
+    wanted = (
+        "max_findings of [audit] 1,000, by default 0",
+        "max_rate of [audit] 1, by default 0.01",
+        "planted of [audit] none, by default re-encoded, recoloured, mirrored, cropped, captioned",
+        "max_verbatim of [audit] 1,000, by default 0",
+    )
+    assert run.result.own_limits == wanted
+    assert run.as_dict()["own_limits"] == [*wanted]
+    assert f"By limits of its own: {'; '.join(wanted)}." in (tmp_path / "page.html").read_text()
+    assert "by default 0" in (tmp_path / "summary.md").read_text()
+    ma.run_gate(report, kinds="partial", page=tmp_path / "page.html", markdown=tmp_path / "summary.md")
+    text = (tmp_path / "page.html").read_text()
+    assert "Not counted: verbatim 10." in text
+    assert "kinds of [audit] partial, by default verbatim" in text
+    assert "Not counted" in (tmp_path / "summary.md").read_text()
+    assert not ma.run_gate(report).result.own_limits
+
+
+def test_a_rate_that_passes_by_an_assumption_says_so(tmp_path: Path) -> None:
+    """A thousand seeds of one prompt, and no pairing: "pass" alone would be taken for a thousand prompts."""
+    report = write(tmp_path / "report.json", audit(by_prompt=None))
+    run = ma.run_gate(report)
+    assert run.verdict == "pass"
+    (note,) = run.warnings
+    assert note == (
+        f"max_rate of {report} holds if its generations are independent, which nobody knows: seeds of one prompt are "
+        "not. Audit with --pairing."
+    )
+    assert not ma.run_gate(write(tmp_path / "other.json", audit())).warnings
+
+
 def test_every_finding_accepted_is_said_in_the_boards_words(tmp_path: Path) -> None:
     report = write(tmp_path / "report.json", audit(found=[finding(1)]))
     (tmp_path / "accepted.toml").write_text(ACCEPTED)

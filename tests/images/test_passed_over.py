@@ -56,8 +56,9 @@ def test_captions_and_metadata_are_counted_and_are_no_alarm(tmp_path: Path) -> N
     assert len(names) == 12
     assert passed.pictures == 0
     assert passed.lines == (
-        "38 files hold no image and were not read: 1 .csv (metadata.csv), 12 .json (00.json, 01.json, 02.json, …), "
-        "12 .npy (00.npy, 01.npy, 02.npy, …), 1 .parquet (list.parquet), 12 .txt (00.txt, 01.txt, 02.txt, …)",
+        "38 files hold no image and were not read as images: 1 .csv (metadata.csv), 12 .json (00.json, 01.json, "
+        "02.json, …), 12 .npy (00.npy, 01.npy, 02.npy, …), 1 .parquet (list.parquet), "
+        "12 .txt (00.txt, 01.txt, 02.txt, …)",
     )
 
 
@@ -201,7 +202,7 @@ def test_members_of_a_tar_are_looked_into_as_well(tmp_path: Path) -> None:
     assert passed.lines == (
         "not read, and they may hold what is looked for: 1 hidden images (x.tar/.c.png), 1 pictures in arrays "
         "(x.tar/e.npy), 1 files with images as text (x.tar/f.json)",
-        "2 files hold no image and were not read: 1 .npy (x.tar/a.npy), 1 .txt (x.tar/a.txt)",
+        "2 files hold no image and were not read as images: 1 .npy (x.tar/a.npy), 1 .txt (x.tar/a.txt)",
     )
 
 
@@ -210,7 +211,7 @@ def test_a_further_pass_counts_anew(tmp_path: Path) -> None:
     passed = PassedOver()
     for _ in range(2):
         list(iter_images([tmp_path], passed=passed))
-    assert passed.lines == ("1 file holds no image and was not read: 1 .txt (a.txt)",)
+    assert passed.lines == ("1 file holds no image and was not read as images: 1 .txt (a.txt)",)
 
 
 def test_a_name_is_one_line_and_short(tmp_path: Path) -> None:

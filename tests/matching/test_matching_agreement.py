@@ -38,7 +38,17 @@ def test_brightness_and_contrast_do_not_count(photo: Picture) -> None:
 
 def test_a_negative_and_another_picture_do_not_agree(photo: Picture) -> None:
     for other in (photograph(0).point(lambda value: 255 - value), photograph(1)):
-        assert agreement(picture_of(other), photo, AS_IT_IS).alike < 0.25
+        found = agreement(picture_of(other), photo, AS_IT_IS)
+        assert found.alike < 0.25
+        assert not found.fits
+        assert found.coloured == found.crossing == 0  # nobody looked
+
+
+def test_what_agrees_has_its_colours_and_edges_looked_at(photo: Picture) -> None:
+    found = agreement(photo, photo, AS_IT_IS)
+    assert found.fits
+    assert found.coloured == 1
+    assert found.crossing > 0.1
 
 
 def test_nothing_in_common_is_none(photo: Picture) -> None:

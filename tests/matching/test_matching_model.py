@@ -60,8 +60,14 @@ def signals(found: Agreement, differing: Differences, inliers: int = 0, share: f
 def test_the_numbers_are_a_model() -> None:
     model = copy_model()
     assert (model.closest >= 0).all()
-    assert all(np.diff(column).min() >= 0 for column in model.curve)
+    assert all(np.diff(column).min() >= 0 for column in (*model.curve, *model.unfitting))
     assert 0 < model.cut < 1
+
+
+def test_what_no_alignment_fits_is_never_probable_enough() -> None:
+    """That its curve ends below the cut: pictures of which next to nothing agrees are no copies."""
+    model = copy_model()
+    assert 0 < model.probability_unfitting(-100.0) <= model.probability_unfitting(100.0) < model.cut
 
 
 @given(SHOWN, DIFFERING, st.integers(0, 600), SHARES)

@@ -13,16 +13,16 @@ from PIL import Image, ImageDraw
 
 from memaudit.encoders.weights import weights_folder
 from memaudit.images.decode import decode
-from memaudit.matching.agreement import Agreement
+from memaudit.matching.agreement import COMMON, Agreement, agreement
+from memaudit.matching.align import alignments
 from memaudit.matching.kinds import Kind
+from memaudit.matching.model import copy_model
 from memaudit.matching.pictures import Picture, picture_of
 from memaudit.matching.rule import (
-    COMMON,
     ENOUGH_PATCHES,
     FEATURES,
     FEW_ALIKE_WITH_FEATURES,
     FEW_PART_ALIKE,
-    LEAST_ALIKE,
     PART_ALIKE,
     RICH,
     SEEN,
@@ -30,10 +30,11 @@ from memaudit.matching.rule import (
     SOUGHT_COLOURED,
     SOUGHT_CROSSING,
     SOUGHT_PATCHES,
-    UNALIKE,
     WHOLE,
+    Seen,
     check,
     check_part,
+    closest,
     holds_where_sought,
     is_copy_of_part,
 )
@@ -122,11 +123,29 @@ def test_what_differs_everywhere_by_a_little_is_a_copy_if_there_is_much_to_see()
     assert found.probability >= SEEN
 
 
-def test_where_nothing_fits_nothing_is_a_copy() -> None:
+def test_where_nothing_fits_nothing_is_a_copy_and_closeness_tells_how_far() -> None:
     one, other = picture_of(photograph(1)), picture_of(photograph(2))
-    found = check(one, other)
-    assert found.agreement.all_alike < LEAST_ALIKE
-    assert found.probability <= UNALIKE
+    found, seen = check(one, other), closest(one, other)
+    assert not found.agreement.fits
+    assert found.probability == copy_model().probability_unfitting(seen.closeness) < copy_model().cut
+    assert check(one, other, cut=found.probability).is_copy  # who sets a cut so low gets what is as probable
+
+
+def test_an_alignment_that_fits_stands_before_a_closer_one_that_does_not() -> None:
+    """As a small part that agrees well is closer than a whole that agrees by half."""
+    lies = next(iter(alignments(picture_of(photograph(1)), picture_of(photograph(1)))))
+    part = Seen(lies, found_with(alike=1, patches=90, of_query=COMMON - 0.1, of_reference=COMMON - 0.1), 3.0)
+    whole = Seen(lies, found_with(alike=0.5, patches=90), 1.0)
+    assert whole.rank > part.rank
+    assert whole._replace(closeness=2.0).rank > whole.rank
+
+
+@pytest.mark.parametrize("name", ["crop", "pasted", "turned", "sticker"])
+def test_the_closest_alignment_is_of_the_highest_rank(name: str) -> None:
+    image = photograph(4, (640, 480))
+    one, other = picture_of(COPIES[name](image)), picture_of(image)
+    tried = [agreement(one, other, found.matrix) for found in alignments(one, other) if not found.sought]
+    assert closest(one, other).rank[0] == any(found.fits for found in tried)
 
 
 def test_where_the_pixels_were_asked_one_must_lie_within_the_other() -> None:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import re
+from pathlib import Path
 from typing import Any
 
 import pytest
-from audited_page import compared_faces
+from audited_page import compared_faces, write_audited
 from msgspec import UNSET, structs
 
 from memaudit import types
@@ -262,3 +264,40 @@ def test_bounds_count_copies_that_go_undetected() -> None:
     assert board.cannot == (
         "How many copies go undetected was not measured: what is said is of those that can be detected. " + OTHERS
     )
+
+
+def test_faces_of_which_none_was_compared_are_not_said_to_be_unlike_anybody() -> None:
+    """None of 0 people looks like anybody, at most 100 % of them do: so it stood there, in a green box."""
+    compared = of_faces(0, None, people=0)
+    faces = structs.replace(compared.faces, matched=rate_of(rate(0, Measured(0, 0))), scored_faces=0)
+    assert said(structs.replace(compared, faces=faces)).found.startswith(
+        "No face that could be compared was found on these pictures"
+    )
+
+
+def test_faces_that_match_are_found_whatever_is_known_of_their_pictures() -> None:
+    """Where the pictures could not be compared, or the face that was drawn of a person is not the one that matches,
+    nobody was said to look like anybody."""
+    found = said(of_faces(0, 0.4, faces_matched=3, people_matched=2)).found
+    assert found == (
+        "0 of 700 people look like somebody in the training set, by one face drawn of each; by all their faces 2 do. "
+        "Of 3 faces that match, 0 are on the same picture as there, 0 on a new one, 3 on pictures that could not be "
+        "compared."
+    )
+
+
+@pytest.mark.parametrize(
+    ("n", "weaker", "planted", "box"),
+    [(400, [], True, "good"), (100, [], True, "plain"), (400, [], False, "plain"), (400, ["few tiles"], True, "open")],
+)
+def test_a_green_box_takes_a_rate_that_is_shown(
+    tmp_path: Path, n: int, weaker: list[str], planted: bool, box: str
+) -> None:
+    """Nothing found by a weak audit, or among three pictures, or nobody knows of how many copies, is no good news; and
+    how hard an audit looked is never green, for it is no verdict."""
+    returned = detecting(rate(0, full(n))) if planted else rate_of(rate(0, full(n)))
+    prompts = ByPrompt(returned=returned, seeds=[Seeds(seeds=1, prompts=n)])
+    write_audited(tmp_path, [], n, searched=returned, by_prompt=prompts, weaker=weaker)
+    page = (tmp_path / "report.html").read_text(encoding="utf-8")
+    assert re.findall('<div class="banner ([a-z]+)">', page) == [box]
+    assert re.search(r"^\.mark\{.*background:var\(--blue-bg\)", page, re.MULTILINE)

@@ -24,6 +24,12 @@ def test_p_is_never_zero() -> None:
     assert p_of([1] * 1000, [True] * 1000, 5000, 5000) == 0.001
 
 
+@pytest.mark.parametrize("groups", range(1, 30))
+def test_no_p_is_below_the_least_that_there_can_be(groups: int) -> None:
+    """The report prints both: draws that happen to reach the extreme less often than it is likely show nothing more."""
+    assert p_of([1] * groups, [True] * groups, 300, 100) >= least_relabelling_p(groups, 300, 100)
+
+
 def test_all_matches_held_out_give_p_one() -> None:
     """A model whose generations resemble only images it never saw has memorised nothing."""
     assert p_of([2] * 30, [False] * 30, 500, 500) == 1

@@ -22,8 +22,15 @@ def markdown(result: GateResult) -> str:
 
 def _lines(result: GateResult) -> Iterator[str]:
     yield f"## memaudit gate: {_SIGNS[result.verdict]}"
-    if result.both_counts:
-        yield from ("", _text(result.both_counts))
+    for said in filter(None, (result.both_counts, result.not_counted)):
+        yield from ("", _text(said))
+    if result.own_limits:
+        yield from (
+            "",
+            "Limits that are not the default ones:",
+            "",
+            *(f"- {_text(each)}" for each in result.own_limits),
+        )
     unmet = [rule for rule in result.rules if rule.outcome is not Verdict.PASS]
     if unmet:
         yield from ("", *(f"- {_SIGNS[rule.outcome]}: {_text(rule.sentence)}" for rule in unmet))

@@ -10,13 +10,15 @@ from memaudit.gate.judging import GateResult
 
 
 def values(result: GateResult) -> dict[str, Any]:
-    """verdict, exit_code, headline, reports, rules, findings (with what people decided), new_matches, counts, notes."""
+    """verdict, exit_code, headline, reports, rules, own_limits, findings (with what people decided), new_matches,
+    counts, notes."""
     return {
         "verdict": str(result.verdict),
         "exit_code": result.verdict.exit_code,
         "headline": result.headline,
         "reports": [*result.reports],
         "rules": [asdict(rule) for rule in result.rules],
+        "own_limits": [*result.own_limits],
         "findings": [_finding(finding) for finding in result.findings],
         "new_matches": [_pair(finding) for finding in result.new],
         "accepted": [{**_pair(finding), **_entry(finding)} for finding in result.accepted],
