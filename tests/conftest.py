@@ -18,7 +18,7 @@ from memaudit.cli.app import run
 from memaudit.embedding.run import EmbedOptions, embed
 from memaudit.encoders import load_encoder
 from memaudit.files import writing
-from memaudit.images.copy_kinds import PLANTED
+from memaudit.images.copy_kinds import PLANTED, copies_for
 from memaudit.store import Store
 
 # A machine that is busy must not fail a test: what takes how long is for benchmarks
@@ -48,12 +48,20 @@ def _unflushed() -> Iterator[None]:
         yield
 
 
-@pytest.fixture(scope="module")
-def few_copies() -> Iterator[None]:
-    """An audit that is not told how many copies to plant plants two of each kind instead of a hundred. For modules that
-    are about something else and audit often: nine tenths of the time of a small audit go into its copies."""
+@pytest.fixture(scope="session", autouse=True)
+def _few_copies() -> Iterator[None]:
+    """An audit in this process that is not told how many copies to plant plants two of each kind, not a hundred in all:
+    nine tenths of the time of a small audit go into its copies."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("memaudit.api.auditing.copies_for", lambda generations: 2 * len(PLANTED))
+        yield
+
+
+@pytest.fixture(scope="module")
+def as_many_copies(_few_copies: None) -> Iterator[None]:
+    """It plants as many as it does for a user. For modules that are about that."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("memaudit.api.auditing.copies_for", copies_for)
         yield
 
 

@@ -13,8 +13,6 @@ from vectors import near, random_vectors
 
 import memaudit as ma
 
-pytestmark = pytest.mark.usefixtures("few_copies")
-
 Progress = Callable[[str, int, int], None]
 CHANGED = r"was changed while it was read|was changed, or is another one|is missing|is unfinished|another state"
 

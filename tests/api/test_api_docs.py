@@ -11,8 +11,6 @@ from user_folders import has_face_weights
 
 import memaudit as ma
 
-pytestmark = pytest.mark.usefixtures("few_copies")
-
 WEIGHTS = doctest.register_optionflag("WEIGHTS")
 
 NAMES = [name for name in ma.__all__ if name != "errors"]

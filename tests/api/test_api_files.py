@@ -14,8 +14,6 @@ from user_folders import has_face_weights, write_folders
 import memaudit as ma
 from memaudit.cli.app import run
 
-pytestmark = pytest.mark.usefixtures("few_copies")
-
 STORE = ["embed", "training.csv", "--out", "store", "--encoder", "thumbnail"]
 AUDIT = ["audit", "generations", "--against", "store", "--out", "audit", "--control", "training", "--metrics"]
 DEDUP = ["dedup", "store", "--out", "dedup"]

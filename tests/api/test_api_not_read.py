@@ -19,8 +19,6 @@ from PIL import Image
 import memaudit as ma
 from memaudit.store import Store
 
-pytestmark = pytest.mark.usefixtures("few_copies")
-
 
 @pytest.fixture
 def store(tmp_path: Path) -> Path:

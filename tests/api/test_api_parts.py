@@ -13,8 +13,6 @@ from PIL import Image
 
 import memaudit as ma
 
-pytestmark = pytest.mark.usefixtures("few_copies")
-
 
 @pytest.fixture
 def store(tmp_path: Path) -> Path:

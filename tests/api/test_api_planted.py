@@ -14,6 +14,8 @@ from memaudit.errors import UsageError
 from memaudit.images.copy_kinds import PLANTED
 from memaudit.report.model import AuditResults, Planted
 
+pytestmark = pytest.mark.usefixtures("as_many_copies")
+
 
 def results_of(run: ma.AuditRun) -> AuditResults:
     assert isinstance(run.results, AuditResults)

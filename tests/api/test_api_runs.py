@@ -10,8 +10,6 @@ import pytest
 
 import memaudit as ma
 
-pytestmark = pytest.mark.usefixtures("few_copies")
-
 
 @pytest.fixture
 def store(folders: Path) -> ma.MadeStore:

@@ -19,8 +19,6 @@ from pictures import MakeFolder, MakeStore, altered, draw, write_pictures
 from memaudit.report.document import read_report
 from memaudit.store import Store
 
-pytestmark = pytest.mark.usefixtures("few_copies")
-
 
 @pytest.fixture
 def train(picture_folder: MakeFolder, make_store: MakeStore) -> Path:

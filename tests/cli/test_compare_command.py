@@ -20,8 +20,6 @@ from memaudit.cli.console import harmless
 from memaudit.embedding.run import embed
 from memaudit.encoders import load_encoder
 
-pytestmark = pytest.mark.usefixtures("few_copies")
-
 
 @pytest.fixture(scope="module")
 def made(tmp_path_factory: pytest.TempPathFactory) -> Path:

@@ -15,8 +15,6 @@ from pictures import altered, draw, write_pictures
 from memaudit.cli.app import run
 from memaudit.report.history import Entry, chart_of, write_history
 
-pytestmark = pytest.mark.usefixtures("few_copies")
-
 
 @pytest.fixture(scope="module")
 def made(tmp_path_factory: pytest.TempPathFactory) -> Path:

@@ -23,8 +23,6 @@ from pictures import altered, draw, write_pictures
 
 import memaudit as ma
 
-pytestmark = pytest.mark.usefixtures("few_copies")
-
 
 @pytest.fixture
 def audited(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:

@@ -5,10 +5,12 @@ from __future__ import annotations
 import json
 import os
 import re
+import shutil
 import signal
 import sys
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Iterator
+from itertools import count
 from pathlib import Path
 from typing import NamedTuple
 
@@ -33,6 +35,7 @@ OF_OTHERS = (
     "claims answer",
     "dedup {other-store} {store}",
 )
+WITH_PROCESSES = ("run", "dedup {other-store} {store}")  # which a kill leaves alive
 STEP = int(os.environ.get("MEMAUDIT_KILL_STEP", "7"))  # 1: at every event
 
 
@@ -42,25 +45,30 @@ class Ended(NamedTuple):
     said: str
 
 
-def called(command: str, project: Path, place: Path, last: int = 0, how: signal.Signals = signal.SIGKILL) -> Ended:
-    """Call a command in a process of its own, which gets the signal at its `last` event: whatever is opened, renamed,
-    made or removed below `place`, where its results and its temporary files lie. code: below 0 for a signal."""
+def called(
+    command: str,
+    project: Path,
+    place: Path,
+    moments: Collection[int] = (),
+    how: signal.Signals = signal.SIGKILL,
+    standing: Callable[[], None] = lambda: None,
+) -> Ended:
+    """Call a command in a process of its own, which gets the signal at these of its events: whatever is opened,
+    renamed, made or removed below `place`, where its results and its temporary files lie. standing: called while the
+    process stands still, after each SIGSTOP. code: below 0 for a signal."""
     (place / "tmp").mkdir(parents=True, exist_ok=True)
     log = place.parent / f"{place.name}.log"
     process = os.fork()
     if process:
-        code = os.waitstatus_to_exitcode(os.waitpid(process, 0)[1])
+        code = exit_code(process, standing)
         said = log.read_text(errors="replace")
-        count = re.findall(r"^events (\d+)$", said, re.MULTILINE)
-        return Ended(code, int(count[-1]) if count else 0, said)
-    count = 0
+        events = re.findall(r"^events (\d+)$", said, re.MULTILINE)
+        return Ended(code, int(events[-1]) if events else 0, said)
+    numbers = count(1)  # threads open files, too
 
     def hook(name: str, arguments: tuple[object, ...]) -> None:
-        nonlocal count
-        if name in EVENTS and str(arguments[0]).startswith(str(place)):
-            count += 1
-            if count == last:
-                os.kill(os.getpid(), how)
+        if name in EVENTS and str(arguments[0]).startswith(str(place)) and next(numbers) in moments:
+            os.kill(os.getpid(), how)
 
     code = 99
     try:
@@ -73,10 +81,17 @@ def called(command: str, project: Path, place: Path, last: int = 0, how: signal.
         signal.signal(signal.SIGINT, signal.default_int_handler)
         sys.addaudithook(hook)
         code = run([*arguments_of(command, project, place / "out"), "--quiet"])
-        print(f"events {count}", flush=True)
+        print(f"events {next(numbers) - 1}", flush=True)
     finally:
         sys.stderr.flush()
         os._exit(code)
+
+
+def exit_code(process: int, standing: Callable[[], None]) -> int:
+    while os.WIFSTOPPED(status := os.waitpid(process, os.WUNTRACED)[1]):
+        standing()
+        os.kill(process, signal.SIGCONT)
+    return os.waitstatus_to_exitcode(status)
 
 
 def contents(place: Path) -> dict[str, object]:
@@ -85,6 +100,26 @@ def contents(place: Path) -> dict[str, object]:
     # A file of an index never changes: one that is built again has another number
     names = {re.sub(r"vectors-\d+", "vectors", str(path.relative_to(place / "out"))): path for path in files}
     return {name: content(path) for name, path in names.items() if "previous-run" not in name}
+
+
+def all_that_lies_in(place: Path) -> dict[str, object]:
+    """What a command finds that is called again, by name: folders, links, temporary files, and what the files say. Only
+    what every run has of its own is left out: when it was, and the number in the name of a temporary file."""
+    found = dict[str, object]()
+    for path in sorted(place.rglob("*")):
+        name = re.sub(r"\.[0-9a-f]{16}\.tmp", ".tmp", str(path.relative_to(place)))
+        found[name] = whatever(path)
+    return found
+
+
+def whatever(path: Path) -> object:
+    """What a file says, half of one too."""
+    if path.is_symlink() or not path.is_file():
+        return (path.lstat().st_mode, os.readlink(path) if path.is_symlink() else "")
+    try:
+        return content(path)
+    except (ValueError, OSError, KeyError):
+        return path.read_bytes()
 
 
 def content(path: Path) -> object:
@@ -120,13 +155,48 @@ def left_over(place: Path) -> list[str]:
     )
 
 
+def left_at(
+    moments: list[int], how: signal.Signals, command: str, project: Path, place: Path, whole: Ended
+) -> Iterator[int]:
+    """Leave in `place` what a command leaves that is stopped at this moment, for each; yields the moment.
+
+    A process that is killed leaves what lies there: while one stands still at each moment that is copied, instead of
+    killing as many. The one in the middle is killed indeed, and so are those that have processes of their own.
+    """
+    kept = dict[int, Path]()
+    if how is signal.SIGKILL and not command.startswith(WITH_PROCESSES):
+        middle, waiting = moments[len(moments) // 2], iter(moments)
+
+        def keep() -> None:
+            moment = next(waiting)
+            kept[moment] = place.with_name(f"at-{moment}")
+            shutil.copytree(place, kept[moment], symlinks=True)
+
+        standing = called(command, project, place, moments, signal.SIGSTOP, keep)
+        assert standing.code == whole.code, standing.said
+        kept.pop(middle, None)
+    for moment in moments:
+        shutil.rmtree(place, ignore_errors=True)
+        if moment in kept:
+            kept[moment].rename(place)
+        else:
+            stopped = called(command, project, place, (moment,), how)
+            if how is signal.SIGINT:
+                assert_interrupted(stopped, whole)
+            else:
+                # Threads open files: one run has some events more than another
+                assert stopped.code == -how or (stopped.code == whole.code and stopped.events < moment), stopped
+        yield moment
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGINT], ids=["killed", "interrupted"])
 @pytest.mark.parametrize("command", WRITING, ids=lambda command: command.replace("{", "").replace("}", "")[:60])
 def test_stopped_at_any_file_it_ends_as_if_it_had_not_been(
     command: str, how: signal.Signals, project_of: Callable[[str], Path], tmp_path: Path
 ) -> None:
-    """Equal results, and nothing left over; interrupted it says so in one line and exits with 130."""
+    """Equal results, and nothing left over; interrupted it says so in one line and exits with 130. What is left at one
+    moment as it was at another is called again once."""
     if command.startswith("faces") and not HAS_PHOTOGRAPHS:
         pytest.skip("no weights: memaudit encoders fetch sface")
     sound = project_of(command)
@@ -134,21 +204,18 @@ def test_stopped_at_any_file_it_ends_as_if_it_had_not_been(
     assert whole.code in (0, 1, 3), whole.said
     expected = contents(tmp_path / "whole")
     assert expected
-    print(f"{whole.events} events")
     step = 5 * STEP if command.startswith(OF_OTHERS) else STEP
-    first = 1 + (whole.events // 2) % step
-    for last in range(first, whole.events + 1, step):
-        place = tmp_path / f"stopped-{last}"
-        stopped = called(command, sound, place, last, how)
-        if how is signal.SIGINT:
-            assert_interrupted(stopped, whole)
-        else:
-            # Threads open files: one run has some events more than another
-            assert stopped.code == -how or (stopped.code == whole.code and stopped.events < last), (last, stopped)
+    moments = list(range(1 + (whole.events // 2) % step, whole.events + 1, step))
+    place, seen = tmp_path / "stopped", list[dict[str, object]]()
+    for moment in left_at(moments, how, command, sound, place, whole):
+        if (found := all_that_lies_in(place)) in seen:
+            continue
+        seen.append(found)
         again = called(command, sound, place)
-        assert again.code == whole.code or any(words in again.said for words in DONE), (last, again.said)
-        assert contents(place) == expected, f"stopped at event {last} of {whole.events}"
-        assert left_over(place) == [], f"stopped at event {last} of {whole.events}"
+        assert again.code == whole.code or any(words in again.said for words in DONE), (moment, again.said)
+        assert contents(place) == expected, f"stopped at event {moment} of {whole.events}"
+        assert left_over(place) == [], f"stopped at event {moment} of {whole.events}"
+    print(f"{whole.events} events, {len(moments)} moments, {len(seen)} states")
 
 
 def assert_interrupted(stopped: Ended, whole: Ended) -> None:
