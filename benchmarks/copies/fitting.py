@@ -332,10 +332,8 @@ def main(fit: Path, tune: Path) -> None:
 
 def written(part: Seen, other: Seen, fitted_on: str) -> str:
     """The model of what two parts show, as model.json has it: a line for each of its fields, and for each tree."""
-    weighted, grove = (
-        closeness(part.alignments, part.copy, ~part.drawn),
-        boosted(part.signals[part.fits], part.copy[part.fits]),
-    )
+    weighted = closeness(part.alignments, part.copy, ~part.drawn)
+    grove = boosted(part.signals[part.fits], part.copy[part.fits])
     trees, fits, unfitting = Trees.of(grove), other.fits, ~other.fits & (other.weight > 0)
     logit = np.array([trees.sum(signals) if fit else -np.inf for signals, fit in zip(other.signals, fits, strict=True)])
     curve = curve_of(logit[fits], other.copy[fits])

@@ -68,8 +68,8 @@ def families_of(
 
     weights: how many generations lie nearest to each image. group (n,): of a dedup run, which joins as well, -1 for
     none. copies (n,): how many files of one picture each image stands for; None: one. Who stands for a family does not
-    depend on any label: under
-    the null the labels of the representatives are exchangeable, whether images or whole families were held out.
+    depend on any label: under the null the labels of the representatives are exchangeable, whether images or whole
+    families were held out.
     """
     label = components(vectors, threshold)
     label = label if group is None else joined_by(label, group)

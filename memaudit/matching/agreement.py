@@ -132,11 +132,12 @@ def agreement(query: Picture, reference: Picture, matrix: Float64) -> Agreement:
         return NONE
     own, other, common, texture, correlation, canvas = laid
     edge = np.maximum(own.ground, other.ground) > 1 - _WHOLLY
-    within, edges = common & texture & ~edge, common & texture & edge
+    shown = common & texture
+    within, edges = shown & ~edge, shown & edge
     squares = _mean_squares(own.pixels - other.pixels)
     of_reference = common.sum() * PATCH**2 / abs(np.linalg.det(canvas[:, :2])) / np.prod(reference.size)
     of_query = of_reference * np.prod(reference.size) / np.prod(query.size) / abs(np.linalg.det(matrix[:, :2]))
-    mean, left, distance = _of_shown(correlation[common & texture], squares[common & texture])
+    mean, left, distance = _of_shown(correlation[shown], squares[shown])
     found = Agreement(
         _alike(correlation[within]),
         int(within.sum()),
@@ -152,7 +153,7 @@ def agreement(query: Picture, reference: Picture, matrix: Float64) -> Agreement:
     )
     if not found.fits:
         return found
-    crossing = min(_crossing(drawn.grey, common & texture) for drawn in (own, other))
+    crossing = min(_crossing(drawn.grey, shown) for drawn in (own, other))
     return found._replace(coloured=_coloured(own, other, common), crossing=crossing)
 
 
