@@ -38,7 +38,10 @@ def test_the_list_names_each_with_a_line(arguments: list[str], capsys: pytest.Ca
     assert [line.split()[0] for line in lines[2:]] == list(BENCHMARKS)
 
 
-@pytest.mark.parametrize("name", BENCHMARKS)
+TRAINS = "experiment"  # a model, by PyTorch
+
+
+@pytest.mark.parametrize("name", [pytest.param(name, marks=[pytest.mark.torch] * (name == TRAINS)) for name in BENCHMARKS])
 def test_each_can_be_asked_for_its_options(name: str, capsys: pytest.CaptureFixture[str]) -> None:
     """`--help` says what is measured, and names --work and --out."""
     pytest.importorskip("faiss", reason="needs FAISS: ./scripts/test")
