@@ -185,6 +185,7 @@ def stopped(arguments: list[str], store: Path, number: signal.Signals) -> subpro
     return subprocess.CompletedProcess(command, process.returncode, out, err)
 
 
+@pytest.mark.slow
 def test_ctrl_c_is_exit_130_and_can_be_continued(picture_folder: MakeFolder, tmp_path: Path) -> None:
     """One line that says how to go on, one object with --json, no traceback; the same command finishes the store."""
     store = tmp_path / "store"
@@ -203,6 +204,7 @@ def test_ctrl_c_is_exit_130_and_can_be_continued(picture_folder: MakeFolder, tmp
     assert (store / "shard-00000.h5").stat().st_mtime_ns == oldest
 
 
+@pytest.mark.slow
 def test_killed_while_windows_are_made_it_leaves_no_store_that_passes_for_whole(
     picture_folder: MakeFolder, memaudit: Memaudit, tmp_path: Path
 ) -> None:
@@ -270,6 +272,7 @@ def test_info_counts_windows(picture_folder: MakeFolder, memaudit: Memaudit, tmp
     assert "tiles is unfinished" in memaudit("info", store).out
 
 
+@pytest.mark.slow
 def test_two_runs_at_once(picture_folder: MakeFolder, tmp_path: Path) -> None:
     """The second is refused in one line; the first goes on."""
     store = tmp_path / "store"
