@@ -196,7 +196,7 @@ def _raising(*arguments: object) -> None:
 
 
 def test_impossible_options_are_refused(audited: Path) -> None:
-    with pytest.raises(UsageError, match="--max-unreadable"):
+    with pytest.raises(UsageError, match="max_unreadable"):
         ma.open_guard(audited / "store", max_unreadable=2)
     with pytest.raises(UsageError, match="unknown kind"):
         ma.open_guard(audited / "store", kinds="alike")
