@@ -245,3 +245,12 @@ def test_dedup_says_how_many_images_are_blank(tmp_path: Path) -> None:
     said = "2 blank images, of one colour or almost, stay unless their files are equal"
     assert (run.results.not_read, run.results.dropped) == ([said], 0)
     assert said in (tmp_path / "dedup" / "report.html").read_text()
+
+
+def test_a_source_without_an_image_is_said(store: Path, generations: Path, tmp_path: Path) -> None:
+    """By whoever looks at several: an empty one beside it, of a disk that is not mounted, went without a word."""
+    (tmp_path / "empty").mkdir()
+    said = f"1 source holds no image ({str(tmp_path / 'empty')[-80:]}): is a disk not mounted, or the name another one?"
+    sources = [tmp_path / "empty", generations]
+    assert said in ma.run_lookup(sources, store).not_read
+    assert said in ma.embed(sources, tmp_path / "both", encoder="thumbnail").not_read
