@@ -231,7 +231,7 @@ def _beyond_neighbours(grey: Float32) -> Float32:
 
 
 def _step_of_blocks(grey: Float32) -> float:
-    """The step that jumps across the borders of blocks tell of, in the median of the borders; 1 where they tell nothing.
+    """The step that jumps across the borders of blocks tell of, in the median; 1 where they tell nothing.
 
     Another brightness, contrast or colour moves the teeth of the comb, and leaves these.
     """
