@@ -16,12 +16,13 @@ _state = {"seen": False, "said": False}
 
 
 class Pressed(KeyboardInterrupt):
-    """Ctrl-C. `python -m` remembers a KeyboardInterrupt, and none of another class, that comes out of code made of text,
-    as each dataclass has: then it ends by the signal, and not with our exit code."""
+    """Ctrl-C. A KeyboardInterrupt itself that comes out of code made of text, as each dataclass has, `python -m`
+    remembers: it ends by the signal then, and not with our exit code."""
 
 
 def watch() -> None:
-    """From now on Ctrl-C raises `Pressed`, a KeyboardInterrupt, and is remembered: libraries make other errors of it, or swallow it.
+    """From now on Ctrl-C raises `Pressed`, a KeyboardInterrupt, and is remembered: libraries make other errors of
+    it, or swallow it.
 
     Where whoever started this program ignores it, it stays ignored.
     """

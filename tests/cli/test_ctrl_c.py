@@ -36,7 +36,9 @@ def heeded() -> None:
     signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
-@pytest.mark.parametrize("module", ["memaudit.memory", "memaudit.cli.app", "typer", "numpy", "memaudit.api.stores", "h5py", "PIL"])
+@pytest.mark.parametrize(
+    "module", ["memaudit.memory", "memaudit.cli.app", "typer", "numpy", "memaudit.api.stores", "h5py", "PIL"]
+)
 def test_while_modules_are_loaded(tmp_path: Path, module: str) -> None:
     """Also where a library would make an error of its own of it."""
     write_pictures(tmp_path / "in", range(2))
