@@ -152,7 +152,7 @@ def test_films_of_which_the_first_frame_stands_for_all_are_counted(tmp_path: Pat
     guard = ma.open_guard(made, views="none", kinds="partial")
     new = "the training set's sources hold images by now that its store does not"
     assert guard.noted == (f"training images: {line}", new)
-    assert guard.notes[1].startswith(f"{new} ({folder} hold by now '0077.png'")
+    assert guard.notes[1].startswith(f"{new} ({folder} holds by now '0077.png'")
     assert f"Training images: {line}." in run.searched_in
 
 
