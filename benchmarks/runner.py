@@ -68,7 +68,7 @@ def load(name: str) -> Benchmark:
     try:
         benchmark: Benchmark = import_module(f"benchmarks.{name}").BENCHMARK
     except ImportError as error:
-        raise BenchmarkError(f'{error}: install what the benchmarks need (pip install -e ".[dev]", README)') from None
+        raise BenchmarkError(f'{error}: install what the benchmarks need (pip install -e ".[cpu,torch,dev]")') from None
     return benchmark
 
 

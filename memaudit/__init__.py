@@ -255,7 +255,10 @@ if not TYPE_CHECKING:  # a type checker would take any name for one that is ther
         from memaudit.errors import explaining_imports
 
         with explaining_imports():
-            return getattr(import_module(f"memaudit.api.{_HOME[name]}"), name)
+            found = getattr(import_module(f"memaudit.api.{_HOME[name]}"), name)
+        from memaudit.api.arguments import checked
+
+        return checked(found) if callable(found) and not isinstance(found, type) else found
 
 
 def __dir__() -> list[str]:

@@ -14,7 +14,7 @@ OPTIONAL = MappingProxyType(
     {
         "scipy": ("SciPy", "cpu"),
         "faiss": ("FAISS", "cpu"),
-        "cv2": ("OpenCV, at least 4.8 and below 5", "cpu"),
+        "cv2": ("OpenCV, at least 4.8", "cpu"),
         "onnxruntime": ("onnxruntime", "cpu"),
         "dlib": ("dlib", "dlib"),
         "torch": ("PyTorch", "torch"),

@@ -215,7 +215,7 @@ def name_of(given: object) -> str:
 
 
 def home_of(given: object) -> str:
-    return str(getattr(given, "__module__", ""))
+    return str(getattr(inspect.unwrap(given), "__module__", ""))  # type: ignore[arg-type]
 
 
 def call_of(function: object) -> str:

@@ -250,14 +250,14 @@ def _environment() -> dict[str, object]:
 def _require_apart(out: Path, inputs: Sequence[Path]) -> None:
     if real(out) in {real(path) for path in inputs} or out.is_dir():
         raise UsageError(f"--out {out} is a folder, or read by this very call: name another file")
-    if out.exists() and not is_passage(out) and not _lists_files_of_one(out):
+    if out.exists() and not _lists_files_of_one(out):
         raise UsageError(f"--out {out} exists already, and is no bundle: name another file")
 
 
 def set_aside_earlier(paths: Sequence[Path]) -> None:
     """Rename bundles of an earlier run to NAME.earlier: none must pass for that of one that ends early, nor be lost to
     it. Raises UsageError, and renames none, where one is no bundle: the new one would be written over it."""
-    there = [path for path in paths if path.exists() and not is_passage(path)]
+    there = [path for path in paths if path.exists()]
     for path in there:
         if not _lists_files_of_one(path):
             raise UsageError(f"[bundle] {path} exists already, and is no bundle: name another file, or move it away")
@@ -266,7 +266,10 @@ def set_aside_earlier(paths: Sequence[Path]) -> None:
 
 
 def _lists_files_of_one(path: Path) -> bool:
-    """Whether it is one, by an archive's table: one that was changed is a bundle too."""
+    """Whether it is one, by an archive's table: one that was changed is a bundle too. What goes to a device or a pipe
+    is not there to be read again, as each bundle is."""
+    if is_passage(path):
+        return False
     try:
         with ZipFile(path) as archive:
             return {MANIFEST, VERDICT, POLICY} <= {*archive.namelist()}

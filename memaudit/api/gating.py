@@ -7,7 +7,7 @@ from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from memaudit.api.bundled import BundledReport, Signed, beside, opened, signature_rules, trusted
 from memaudit.api.notebook import grid
@@ -42,6 +42,7 @@ from memaudit.reviews import read_reviews
 _WRITERS = {"junit": outputs.junit, "sarif": outputs.sarif, "markdown": outputs.markdown}
 
 
+@runtime_checkable
 class HasReport(Protocol):
     """What a run is to the gate: its report, and the folder where that lies."""
 
@@ -169,8 +170,8 @@ def run_gate(
     shared among all looks, and the audits of one model (`run_audit` with model) are pooled. junit, sarif, markdown:
     files to write. append: the Markdown goes to the end of its file, where others wrote before. page: the audit's
     page anew, with the verdict; pdf: the same by a Chromium that is there. require_signature: each report must lie
-    in a bundle, named, in the folder that is gated or in that of the report, that all of `keys` signed: files of
-    public keys, or their ids.
+    in a bundle, named, in the folder that is gated, in that of the report or between them, that all of `keys` signed:
+    files of public keys, or their ids.
 
     Raises InputError for a report, policy or ledger that is not sound, InconclusiveError for a bundle that was changed,
     UsageError for a file that is both read and written, and for limits that are not those of the ledger.
@@ -268,10 +269,11 @@ def _bundles(named: Sequence[AnyReport]) -> list[Signed]:
 
 
 def _beside_all(given: Sequence[AnyReport], reports: Sequence[AnyReport]) -> list[Signed]:
-    """The bundles that lie in a folder that was given, or in the folder of a report outside of bundles."""
-    folders = [Path(each) for each in given if isinstance(each, str | Path) and Path(each).is_dir()]
-    folders += [path_of(each).parent for each in reports if not isinstance(each, BundledReport)]
-    return [each for folder in dict.fromkeys(folders) for each in beside(folder)]
+    """The bundles that lie in a folder that was given, in that of a report outside of bundles, or between the two."""
+    tops = [Path(each) for each in given if isinstance(each, str | Path) and Path(each).is_dir()]
+    own = [path_of(each).parent for each in reports if not isinstance(each, BundledReport)]
+    between = [each for folder in own for each in folder.parents if any(map(each.is_relative_to, tops))]
+    return [each for folder in dict.fromkeys([*tops, *own, *between]) for each in beside(folder)]
 
 
 def _once(named: Sequence[tuple[Path, Report, bool]]) -> list[tuple[Path, Report]]:

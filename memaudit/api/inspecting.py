@@ -146,7 +146,7 @@ def verify(
     if kind == "bundle":
         return _of_bundle(folder, files_of(keys), against, timestamp_ca)
     if files_of(keys) or against or timestamp_ca:
-        raise UsageError(f"--key, --against and --timestamp-ca are for bundles: {folder} is a {kind}")
+        raise UsageError(f"--key, --against and --timestamp-ca are for bundles, and {folder} is none: leave them out")
     if kind == "store":
         from memaudit.api.store_contents import faults_of, notes_of, unchecked_in
 
@@ -273,15 +273,22 @@ def _kind(path: Path) -> str:
         return "report"
     if (path / "filter.json").is_file():
         return "filter"
-    if (path / "plan.json").is_file() and ((path / "export.json").is_file() or (path / "files").is_dir()):
+    if _is_export(path):
         return "export"
     if is_archive(path):
         return "bundle"
     if path.is_file():
         of_lookup = str(read_json(path, most=MOST_BYTES).get("schema")).startswith("memaudit-lookup/")
         return "evidence" if of_lookup else "report"
-    raise InputError(f"{path} is no store, index, export or bundle, no report.json, and no folder of a run")
-    raise InputError(f"{path} is no store, index, export or filter, no report.json, and no folder of a run")
+    raise InputError(f"{path} is no store, index, export, filter or bundle, no report.json, and no folder of a run")
+
+
+def _is_export(folder: Path) -> bool:
+    """Finished or begun; what only has its plan yet says so there."""
+    plan, written = folder / "plan.json", (folder / "export.json", folder / "files")
+    if not plan.is_file():
+        return False
+    return any(path.exists() for path in written) or str(read_json(plan).get("schema")).startswith("memaudit-export/")
 
 
 def shown(value: object) -> str:
@@ -290,4 +297,6 @@ def shown(value: object) -> str:
         return ", ".join(f"{key}: {shown(item)}" for key, item in value.items()) or "none"
     if isinstance(value, list):
         return ", ".join(map(shown, value)) or "none"
+    if value is None or value == "":
+        return "none"
     return f"{value:,}" if isinstance(value, int) and not isinstance(value, bool) else str(value)

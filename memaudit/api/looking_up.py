@@ -159,7 +159,7 @@ def _looked_up(
 
 class Sought(NamedTuple):
     """Pictures that were looked up. unread: what their sources hold besides that may be pictures, and plain: that is
-    none, a sentence for each source."""
+    none, or that they hold no picture at all, a sentence for each source."""
 
     result: LookupResult
     unread: tuple[str, ...]
@@ -178,7 +178,7 @@ def searched(
     )
     if not result.answers:
         raise EmptyInputError(f"no image in {', '.join([*sources, *unread])}: nothing to look up")
-    return Sought(result, unread, tuple(each.plain_line for each in passed if each.plain))
+    return Sought(result, unread, tuple(line for each in passed for line in (each.plain_line, each.empty_line) if line))
 
 
 def _require_new(path: Path) -> None:

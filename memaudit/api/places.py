@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from memaudit.store import Store
 
 
+@runtime_checkable
 class HasFolder(Protocol):
     """What knows the folder that it was opened from: a store, an index, or what made one."""
 

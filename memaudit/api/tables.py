@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TypeVar
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -14,6 +16,7 @@ from memaudit.errors import InputError
 from memaudit.report.bindings import require_sha256
 from memaudit.words import plural
 
+R = TypeVar("R")
 _SHOWN = 10
 
 
@@ -33,25 +36,25 @@ class Table:
     def to_arrow(self) -> pa.Table:
         """All rows. Raises InconclusiveError if the file is not the one that the run wrote, InputError if it is damaged
         and the run, of an earlier version, did not keep its digest."""
-        self._require_bound()
-        try:
-            return pq.read_table(self.path)
-        except (OSError, pa.ArrowException) as error:
-            raise InputError(f"{self.path} cannot be read: {' '.join(str(error).split())}") from None
+        return self._read(pq.read_table)
 
     @property
     def columns(self) -> tuple[str, ...]:
         """Names of the columns."""
-        self._require_bound()
-        return tuple(pq.read_schema(self.path).names)
+        return tuple(self._read(pq.read_schema).names)
 
-    def _require_bound(self) -> None:
+    def _read(self, how: Callable[[Path], R]) -> R:
         if self.sha256 is not None:
             require_sha256(self.path, self.sha256)
+        elif not self.path.exists():
+            raise InputError(f"{self.path} is not there: the run wrote no such table")
+        try:
+            return how(self.path)
+        except (OSError, pa.ArrowException) as error:
+            raise InputError(f"{self.path} cannot be read: {' '.join(str(error).split())}") from None
 
     def __len__(self) -> int:
-        self._require_bound()
-        return int(pq.read_metadata(self.path).num_rows)
+        return int(self._read(pq.read_metadata).num_rows)
 
     def __repr__(self) -> str:
         return f"<Table {self.path.stem}: {plural(len(self), 'row')} of {', '.join(self.columns)}>"

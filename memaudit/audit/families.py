@@ -195,7 +195,7 @@ def families_among_others(references: Searcher, known: Int64, threshold: float, 
     rows = np.setdiff1d(sample_rows(references.store, SAMPLE, _ORDER), known)
     if not len(rows):
         return count
-    share = 1 / np.maximum(1, near_duplicates(rows, references, threshold))
+    share = 1 / near_duplicates(rows, references, threshold)
     upper = float(share.mean() + _SPREADS * share.std() / np.sqrt(len(share)))
     estimate = round(count * min(1.0, upper))
     return estimate if group is None else min(estimate, _groups_among_others(group, known, count))

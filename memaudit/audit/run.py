@@ -387,9 +387,7 @@ def _first(matches: Matches) -> Matches:
 
 
 def _with_counts(matches: Matches, references: Searcher, threshold: float) -> Matches:
-    """A reference is its own near-duplicate, whatever an approximate index finds."""
-    counts = near_duplicates(matches.reference, references, threshold)
-    return matches._replace(near_duplicates=np.maximum(counts, 1))
+    return matches._replace(near_duplicates=near_duplicates(matches.reference, references, threshold))
 
 
 def _rows(size: int, rows: Int64) -> NDArray[np.bool_]:

@@ -1,7 +1,7 @@
 """What is changed in, or read of, an ONNX file without the onnx package: lists of inputs and outputs, and weights.
 
 opencv_zoo's int8 file of SFace lists its weights as inputs of the graph, from the days when ONNX wanted that, although
-nodes now compute them. OpenCV 4 passes over them; onnxruntime demands them, and OpenCV 5 fails. Of SSCD's graph a value
+nodes now compute them. OpenCV 4 passes over them; onnxruntime and OpenCV 5 demand them. Of SSCD's graph a value
 in the middle is wanted. Only the lists change: nodes, weights and results stay as they are. Wire format:
 protobuf.dev/programming-guides/encoding; field numbers: onnx.proto.
 """

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import importlib.util
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -53,10 +55,27 @@ class FaceEncoder(Protocol):
 def import_cv2() -> Any:
     """Import OpenCV. Raises MissingDependencyError where it is absent, or of a version that cannot run SFace."""
     cv2 = require("cv2", "finding faces")
-    version = tuple(map(int, re.findall(r"\d+", cv2.__version__)[:2]))
-    if not (4, 8) <= version < (5, 0):
+    if _version_of(cv2) < (4, 8):
         raise MissingDependencyError(f"OpenCV {cv2.__version__} is installed; {missing('cv2', 'finding faces')}")
     return cv2
+
+
+def _version_of(cv2: Any) -> tuple[int, ...]:
+    return tuple(map(int, re.findall(r"\d+", cv2.__version__)[:2]))
+
+
+@contextmanager
+def quiet(cv2: Any) -> Iterator[None]:
+    """OpenCV 5 warns of each network it loads that it chooses itself where that runs."""
+    if _version_of(cv2) < (5, 0):
+        yield
+        return
+    log = cv2.utils.logging
+    before = log.setLogLevel(log.LOG_LEVEL_ERROR)
+    try:
+        yield
+    finally:
+        log.setLogLevel(before)
 
 
 def package_folder() -> Path:
@@ -149,8 +168,13 @@ class OpenCvSFace:
 
     def __init__(self, path: Path) -> None:
         cv2 = import_cv2()
-        with weights.loading(path, SFACE_SHA256, _REMEDY):  # OpenCV 4.8 takes no bytes
-            self._model = cv2.FaceRecognizerSF.create(str(path), "")
+        if _version_of(cv2) < (5, 0):
+            with weights.loading(path, SFACE_SHA256, _REMEDY):  # OpenCV 4.8 takes no bytes
+                self._model = cv2.FaceRecognizerSF.create(str(path), "")
+            return
+        model = with_one_input(weights.read_verified(path, SFACE_SHA256, _REMEDY), "data")
+        with quiet(cv2):
+            self._model = cv2.FaceRecognizerSF.create("onnx", np.frombuffer(model, np.uint8), np.empty(0, np.uint8))
 
     def encode(self, crops: NDArray[np.uint8], chips: NDArray[np.uint8] | None = None) -> Float32:
         rows = [self._model.feature(np.ascontiguousarray(crop[:, :, ::-1]))[0] for crop in crops]

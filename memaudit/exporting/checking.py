@@ -40,7 +40,11 @@ def faults_of(folder: Path) -> Iterator[str]:
     for an export that was not finished, or whose export.json was changed."""
     contents(folder)
     written = unsealed(folder / EXPORT, read_json(folder / EXPORT))
-    sums = dict(_sums(folder / SUMS))
+    try:
+        sums = dict(_sums(folder / SUMS))
+    except InputError as error:
+        yield str(error)
+        return
     for name in (PLAN, CROISSANT, *([CARD] if CARD in sums else [])):
         yield from _unless(folder / name, sums.get(name))
     for shard in written["shards"]:

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from memaudit.encoders import dlib_faces
-from memaudit.encoders.sface import PINNED, SIDE, YUNET_FILE, import_cv2
+from memaudit.encoders.sface import PINNED, SIDE, YUNET_FILE, import_cv2, quiet
 from memaudit.encoders.specs import families
 from memaudit.encoders.weights import loading
 from memaudit.faces.rows import Details
@@ -75,7 +75,7 @@ class FaceFinder:
     def __init__(self, yunet: Path, side: int = SIDE, score: float = SCORE, *, chips: bool = False) -> None:
         self._cv2 = import_cv2()
         self._side, self._score, self._chips = side, score, chips
-        with loading(yunet, PINNED[YUNET_FILE]):
+        with loading(yunet, PINNED[YUNET_FILE]), quiet(self._cv2):
             self._detector = self._cv2.FaceDetectorYN.create(str(yunet), "", (SIDE, SIDE), score, _OVERLAP, _MOST)
 
     def find(self, image: Image.Image, longer: int = 0) -> list[Found]:

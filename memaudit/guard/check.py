@@ -11,7 +11,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from threading import RLock
 
-from memaudit.errors import MemauditError
+from memaudit.errors import MemauditError, UsageError
 from memaudit.folders import TemporaryFolder
 from memaudit.gate.verdict import Verdict
 from memaudit.guard.unsearched import Unsearched
@@ -118,7 +118,7 @@ class Guard:
         with ExitStack() as stack, self._lock:
             # Reads a manifest, and that of each store where there are several: milliseconds beside a search
             self._lookup.references.require_current()
-            data = [image if isinstance(image, bytes) else read_bytes(str(image)) for image in images]
+            data = [_bytes_of(image) for image in images]
             uris = [stack.enter_context(readable(each)) for each in data]
             refs = (ImageRef(uri, uri, data=each) for uri, each in zip(uris, data, strict=True))
             answers: dict[str, list[Answer]] = {uri: [] for uri in uris}
@@ -140,6 +140,12 @@ class Guard:
         closest = max(nearest, key=lambda match: match.similarity, default=None)
         found = (tuple(matches), tuple(redrawn), closest, len(answers))
         return GuardVerdict(verdict, sha256, reasons, *found, notes=self.noted)
+
+
+def _bytes_of(image: Image) -> bytes:
+    if not isinstance(image, bytes | str | Path):
+        raise UsageError(f"a picture is its bytes, or the path of its file, and no {type(image).__name__}")
+    return image if isinstance(image, bytes) else read_bytes(str(image))
 
 
 def _doubts(answer: Answer) -> Iterator[str]:

@@ -47,18 +47,19 @@ class _Tally(NamedTuple):
 @dataclass
 class PassedOver:
     """What was passed over in one pass over a source. plain: files that hold no image, by suffix; unread: those that
-    hold pictures, or may, by what they are, each counted as often as pictures can be told. earlier: images that a
-    killed run had embedded, and whose files could not be read to be held against it; otherwise: those of which the
-    sources say something else than the store."""
+    hold pictures, or may, by what they are, each counted as often as pictures can be told. empty: sources in which
+    there is no image. earlier: images that a killed run had embedded, and whose files could not be read to be held
+    against it; otherwise: those of which the sources say something else than the store."""
 
     plain: dict[str, _Tally] = field(default_factory=dict)
     unread: dict[str, _Tally] = field(default_factory=dict)
+    empty: _Tally = field(default_factory=_Tally)
     earlier: _Tally = field(default_factory=_Tally)
     otherwise: _Tally = field(default_factory=_Tally)
 
     def begin(self) -> None:
         """Forget an earlier pass."""
-        self.earlier = self.otherwise = _Tally()
+        self.empty = self.earlier = self.otherwise = _Tally()
         self.plain.clear()
         self.unread.clear()
 
@@ -76,7 +77,8 @@ class PassedOver:
     @property
     def lines(self) -> tuple[str, ...]:
         """What to say of it: nothing where nothing was passed over."""
-        return tuple(filter(None, (self.unread_line, self.plain_line, self.earlier_line, self.otherwise_line)))
+        said = (self.unread_line, self.plain_line, self.empty_line, self.earlier_line, self.otherwise_line)
+        return tuple(filter(None, said))
 
     @property
     def unread_line(self) -> str:
@@ -89,6 +91,16 @@ class PassedOver:
         what = ", ".join(f"{tally.number:,} {suffix} {tally}" for suffix, tally in sorted(self.plain.items()))
         files = "file holds no image and was" if count == 1 else "files hold no image and were"
         return f"{count:,} {files} not read as images: {what}" if count else ""
+
+    def found_none(self, source: str) -> None:
+        """No image in this source."""
+        self.empty = self.empty.with_one(source, 1)
+
+    @property
+    def empty_line(self) -> str:
+        what = "source holds" if self.empty.number == 1 else "sources hold"
+        asked = "is a disk not mounted, or the name another one?"
+        return f"{self.empty.number:,} {what} no image {self.empty}: {asked}" if self.empty.number else ""
 
     def stayed(self, count: int, first: Sequence[str]) -> None:
         """So many images whose files cannot be read by now stay as they were embedded; the first are called so."""

@@ -134,8 +134,8 @@ class _Translated(_Seekable):
 
     def __init__(self, url: str) -> None:
         super().__init__()
+        self._file: Any = None  # before anything fails: a file that was never opened is closed, too
         filesystem, path = filesystem_of(url)
-        self._file: Any = None
         try:
             self._file = filesystem.open(path, "rb")
             self.size = self._file.seek(0, io.SEEK_END)

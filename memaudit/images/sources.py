@@ -66,7 +66,8 @@ def iter_images(
     sources: Sequence[str | Path], *, contents: bool = True, passed: PassedOver | None = None
 ) -> Iterator[ImageRef]:
     """Yield every image of `sources`, in order. Without `contents` tables leave the bytes out: to count, or for ids.
-    passed: counts, from nothing, the files that are not read as images; after the last image it is complete.
+    passed: counts, from nothing, the files that are not read as images, and sources without one; after the last image
+    it is complete.
 
     image_ids are paths relative to the folder given, the manifest's or table's id column, or archive/member. With
     several sources those of folders, manifests and tables are prefixed by the source's name, so that `a/1.jpg` and
@@ -88,8 +89,12 @@ def iter_images(
         )
     for location, name in zip(locations, names, strict=True):
         prefix = f"{name}/" if len(names) > 1 and not name.lower().endswith(".tar") else ""
+        found = False
         for ref in _iter_one(location, name, contents, passed):
+            found = True
             yield _storable_ref(prefix, _bounded(ref))
+        if not found:
+            passed.found_none(unsigned(location))
 
 
 def _bounded(ref: ImageRef) -> ImageRef:

@@ -126,6 +126,8 @@ def read_report(path: str | Path) -> Report:
     Raises InputError that names the place for anything that is not a sound report of a schema that this version reads.
     """
     path = Path(path)
+    if path.is_dir():
+        raise InputError(f"{path} is a folder: name the report in it, {path / 'report.json'}")
     return report_in(read_json(path, most=MOST_BYTES), path)
 
 

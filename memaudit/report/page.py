@@ -179,10 +179,12 @@ def tallest(*histograms: Sequence[Bin]) -> float:
 
 
 def highest(bands: Sequence[WhyBand]) -> float:
-    """The top of an axis for the rates of bands: twice the largest, or where the whiskers end; a quarter is round."""
+    """The top of an axis for the rates of bands: twice the largest, or where the whiskers end, as where all are 0; a
+    quarter is round."""
     rates = [rate for band in bands for rate in (band.came_back, band.training) if rate]
     largest = max(rate.value or 0.0 for rate in rates)
-    wanted = min(max(rate.high for rate in rates), max(2 * largest, 0.01))
+    end = max(rate.high for rate in rates)
+    wanted = min(end, max(2 * largest, 0.01)) if largest else end
     tops = (4 * step * 10.0**power for power in range(-7, 0) for step in (1, 2, 2.5, 5))
     return next((top for top in tops if top >= wanted and top <= 1), 1.0)
 

@@ -17,7 +17,7 @@ from memaudit.reviewing.queue import Member, Queue, Roles, Sheet, Shown, keys_of
 from memaudit.reviews import LEFT, RIGHT, Review, review_of
 from memaudit.types import Int64
 
-ROLES = Roles("one image", "the other")
+ROLES = Roles("one image", "other image")
 _URIS = ("left_uri", "right_uri")
 FIRST = 2
 _MOST = 100_000  # pairs: nobody looks at more

@@ -14,7 +14,7 @@ import h5py
 import numpy as np
 from numpy.typing import NDArray
 
-from memaudit.errors import InconclusiveError, InputError
+from memaudit.errors import InconclusiveError, InputError, UsageError
 from memaudit.files import digest_of
 from memaudit.images.image_ref import first_frames_line, is_first_frame_alone
 from memaudit.store.columns import Columns, joined
@@ -187,7 +187,7 @@ class Store:
 
     def stored_embeddings(self, rows: Int64) -> NDArray[np.float16]:
         """Return the embeddings (len(rows), dim) as they are stored, in the order given."""
-        wanted, back = np.unique(np.asarray(rows, dtype=np.int64), return_inverse=True)
+        wanted, back = np.unique(_positions(rows), return_inverse=True)
         result = np.empty((len(wanted), self.encoder.dim), np.float16)
         for shard, local, place in self._by_shard(wanted):
             with self._open(shard) as file:
@@ -196,8 +196,7 @@ class Store:
 
     def columns(self, rows: Int64, only: Collection[str] = Columns._fields) -> Columns:
         """Return the columns of the given rows, in the order given; those beside `only` have no entries."""
-        rows = np.asarray(rows, dtype=np.int64)
-        wanted, back = np.unique(rows, return_inverse=True)
+        wanted, back = np.unique(_positions(rows), return_inverse=True)
         parts: list[Columns] = []
         for shard, local, _ in self._by_shard(wanted):
             with self._open(shard) as file:
@@ -317,6 +316,16 @@ class Store:
         for shard, start, low, high in zip(self.manifest.shards, self._starts, bounds[:-1], bounds[1:], strict=False):
             if high > low:
                 yield shard, rows[low:high] - start, slice(int(low), int(high))
+
+
+def _positions(rows: Int64) -> Int64:
+    """Rows as int64, (n,). A mask would be read as the rows 0 and 1, again and again."""
+    given = np.asarray(rows)
+    if given.ndim != 1 or (len(given) and given.dtype.kind not in "iu"):
+        raise UsageError(
+            f"rows are {given.dtype} of shape {given.shape}: expected positions, whole numbers of shape (n,)"
+        )
+    return given.astype(np.int64)
 
 
 def require_current(*stores: Store | None) -> None:

@@ -254,3 +254,12 @@ def test_dedup_of_faces_calls_no_image_blank(tmp_path: Path) -> None:
     store = face_store(tmp_path / "faces", random_vectors(1, 3, 16), without_face=("a", "b"), not_compared={1: "small"})
     said = "3 rows without a face that can be compared stay unless their files are equal"
     assert ma.run_dedup(store, out=tmp_path / "dedup", match="none").results.not_read == [said]
+
+
+def test_a_source_without_an_image_is_said(store: Path, generations: Path, tmp_path: Path) -> None:
+    """By whoever looks at several: an empty one beside it, of a disk that is not mounted, went without a word."""
+    (tmp_path / "empty").mkdir()
+    said = f"1 source holds no image ({str(tmp_path / 'empty')[-80:]}): is a disk not mounted, or the name another one?"
+    sources = [tmp_path / "empty", generations]
+    assert said in ma.run_lookup(sources, store).not_read
+    assert said in ma.embed(sources, tmp_path / "both", encoder="thumbnail").not_read

@@ -168,3 +168,13 @@ def test_tables_are_columns(store: ma.MadeStore) -> None:
     assert len(dedup.groups) == 2
     assert (dedup.keep + dedup.drop).__len__() == 12
     assert ma.run_audit("generations", store).findings.to_arrow().column("kind").to_pylist() == ["verbatim"]
+
+
+def test_a_table_that_was_not_written_is_told(store: ma.MadeStore) -> None:
+    """Faces of an audit that compared none, say: by every way to look at it."""
+    table = ma.run_audit("generations", store).face_matches
+    for look in (len, repr, ma.Table.to_arrow, lambda each: each.columns):
+        with pytest.raises(
+            ma.errors.InputError, match=r"face_matches\.parquet is not there: the run wrote no such table"
+        ):
+            look(table)

@@ -177,6 +177,7 @@ class Forgetful:
         return Neighbours(np.take_along_axis(rows, order, 1), np.take_along_axis(similarity, order, 1), above)
 
 
+@pytest.mark.filterwarnings("error")
 def test_a_paired_copy_counts_although_the_index_missed_it(tmp_path: Path, references: Store) -> None:
     """Trap "false clean": the paired test is exact, so its copies are findings whatever an index returns."""
     store = generations_of(tmp_path, references.embeddings(np.array([9, 180, 20])))
@@ -189,6 +190,7 @@ def test_a_paired_copy_counts_although_the_index_missed_it(tmp_path: Path, refer
     by_query = [result.matches.rank[result.matches.query == q].tolist() for q in range(3)]
     assert by_query == [[1], list(range(1, 11)), [1]]
     assert result.scores.above.tolist() == [1, 30, 1]
+    assert result.matches.near_duplicates[first].tolist() == [1, 29, 1]
 
 
 def test_an_index_that_returns_nothing_measures_nothing(tmp_path: Path, references: Store) -> None:

@@ -38,7 +38,11 @@ def test_the_list_names_each_with_a_line(arguments: list[str], capsys: pytest.Ca
     assert [line.split()[0] for line in lines[2:]] == list(BENCHMARKS)
 
 
-@pytest.mark.parametrize("name", BENCHMARKS)
+# The experiment trains a model
+MARKED = [pytest.param(name, marks=[pytest.mark.torch] * (name == "experiment")) for name in BENCHMARKS]
+
+
+@pytest.mark.parametrize("name", MARKED)
 def test_each_can_be_asked_for_its_options(name: str, capsys: pytest.CaptureFixture[str]) -> None:
     """`--help` says what is measured, and names --work and --out."""
     pytest.importorskip("faiss", reason="needs FAISS: ./scripts/test")

@@ -78,14 +78,15 @@ def test_a_report_is_vouched_for_by_the_bundle_beside_it(
 def test_a_bundle_beside_a_report_within_the_folder_is_found(
     evidence: Evidence, memaudit: Memaudit, tmp_path: Path
 ) -> None:
-    """Each report of a folder is looked for in its own folder, too."""
+    """Each report of a folder is looked for in its own folder, too, and between the two; not above the folder."""
     signed = ("--require-signature", "--key", evidence.key, "--json")
-    run = tmp_path / "audits" / "a"
+    audits, run = tmp_path / "audits", tmp_path / "audits" / "a" / "run"
     run.mkdir(parents=True)
     shutil.copy(evidence.folder / "audit" / "report.json", run)
-    assert rules(memaudit("gate", tmp_path / "audits", *signed)) == {str(run / "report.json"): "inconclusive"}
-    shutil.copy(evidence.full, run / "evidence.zip")
-    assert rules(memaudit("gate", tmp_path / "audits", *signed)) == {str(run / "report.json"): "pass"}
+    for place, said in ((tmp_path, "inconclusive"), (audits, "pass"), (run.parent, "pass"), (run, "pass")):
+        shutil.copy(evidence.full, place / "evidence.zip")
+        assert rules(memaudit("gate", audits, *signed)) == {str(run / "report.json"): said}
+        (place / "evidence.zip").unlink()
 
 
 def test_what_does_not_go_together(evidence: Evidence, memaudit: Memaudit, tmp_path: Path) -> None:

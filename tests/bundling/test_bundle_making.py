@@ -313,6 +313,11 @@ def test_nothing_else_is_written_over(evidence: Evidence, tmp_path: Path, memaud
         others.writestr("a.txt", "mine too")
     memaudit("bundle", audit, "--out", tmp_path / "others.zip").failed(2, "is no bundle")
     memaudit("bundle", audit, "--out", tmp_path).failed(2, "is a folder")
+    os.mkfifo(tmp_path / "pipe", 0o644)
+    for elsewhere in (tmp_path / "pipe", Path("/dev/null")):  # a bundle is read again, and may be its owner's alone
+        before = elsewhere.stat().st_mode
+        memaudit("bundle", audit, "--out", elsewhere).failed(2, "is no bundle")
+        assert elsewhere.stat().st_mode == before
     memaudit("bundle", evidence.full, "--public", "--out", evidence.full).failed(2, "read by this very call")
     memaudit("bundle", evidence.full, "--out", tmp_path / "x.zip").failed(2, "takes --public, or --sign")
     memaudit("bundle", evidence.full, "--public", "--no-tables", "--out", tmp_path / "x.zip").failed(2, "stays")

@@ -50,14 +50,15 @@ def test_the_default_encoder_leaves_nothing_in_the_home(home: Path) -> None:
 def test_nothing_calls_out(home: Path) -> None:
     """The main job makes no socket of a network, by the system calls of all its threads and children."""
     trace = home.parent / "trace"
+    through = ("strace", "-f", "--seccomp-bpf", "-qq", "-e", "trace=socket,connect", "-o", str(trace))
     for arguments in (
         ("embed", "images", "--out", "store"),
         ("dedup", "store", "--out", "dedup"),
-        ("audit", "images", "--against", "store", "--out", "audit"),
+        ("audit", "images", "--against", "store", "--planted", "10", "--out", "audit"),
         ("lookup", "images/0000.png", "--against", "store"),
         ("gate", "audit/report.json"),
     ):
-        called(home, *arguments, through=("strace", "-f", "-qq", "-e", "trace=socket,connect", "-o", str(trace)))
+        called(home, *arguments, through=through)
         calls = trace.read_text()
         assert not re.findall(r"AF_INET|AF_NETLINK", calls), (arguments, calls[:500])
 

@@ -8,6 +8,7 @@ import json
 import os
 import subprocess
 import tarfile
+from collections.abc import Callable
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -515,9 +516,28 @@ def test_verify_reads_every_byte(to: str, tars: Path, tmp_path: Path) -> None:
         path.write_bytes(data[:-1] + bytes([data[-1] ^ 1]))
         assert any(path.name in fault for fault in ma.verify(made.folder).faults), path
         path.write_bytes(data)
+    (made.folder / "SHA256SUMS").unlink()
+    (fault,) = ma.verify(made.folder).faults
+    assert fault.endswith("SHA256SUMS cannot be read: No such file or directory")
     (made.folder / "export.json").unlink()
     with pytest.raises(InconclusiveError, match="is unfinished: run the same memaudit export command again"):
         ma.verify(made.folder)
+
+
+@pytest.mark.parametrize("look", [ma.verify, ma.describe])
+def test_an_export_that_ended_with_its_plan_is_an_unfinished_one(
+    look: Callable[[Path], object], tars: Path, tmp_path: Path
+) -> None:
+    """As where the first image is gone. It was called no export at all, nor anything else."""
+    ma.export(tars, tmp_path / "whole", to="folder")
+    begun = tmp_path / "begun"
+    begun.mkdir()
+    (begun / "plan.json").write_bytes((tmp_path / "whole" / "plan.json").read_bytes())
+    with pytest.raises(InconclusiveError, match=r"export .*begun is unfinished: run the same memaudit export"):
+        look(begun)
+    (begun / "plan.json").write_text('{"schema": "of somebody else"}')
+    with pytest.raises(ma.errors.InputError, match="is no store, index, export, filter or bundle, no report"):
+        look(begun)
 
 
 @pytest.mark.parametrize(

@@ -196,9 +196,16 @@ def _raising(*arguments: object) -> None:
 
 
 def test_impossible_options_are_refused(audited: Path) -> None:
-    with pytest.raises(UsageError, match="--max-unreadable"):
+    with pytest.raises(UsageError, match="max_unreadable"):
         ma.open_guard(audited / "store", max_unreadable=2)
     with pytest.raises(UsageError, match="unknown kind"):
         ma.open_guard(audited / "store", kinds="alike")
     with pytest.raises(UsageError, match="--views"):
         ma.open_guard(audited / "store", views="some")
+
+
+def test_what_is_neither_bytes_nor_a_file_is_undecided(audited: Path) -> None:
+    """And says so: not that there is no such file."""
+    (said,) = ma.open_guard(audited / "store").check_many([Image.new("RGB", (64, 64))])  # type: ignore[list-item]
+    assert str(said.verdict) == "inconclusive"
+    assert said.reasons == ("a picture is its bytes, or the path of its file, and no Image",)

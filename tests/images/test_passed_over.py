@@ -109,8 +109,8 @@ def test_images_as_text_are_said(kind: str, form: str, tmp_path: Path) -> None:
         "lines": "\n".join(coded),
     }
     (tmp_path / "answer.json").write_text(texts[form])
-    assert listed(tmp_path)[1].lines == (
-        "not read, and they may hold what is looked for: 1 files with images as text (answer.json)",
+    assert listed(tmp_path)[1].lines[0] == (
+        "not read, and they may hold what is looked for: 1 files with images as text (answer.json)"
     )
 
 
@@ -211,14 +211,30 @@ def test_a_further_pass_counts_anew(tmp_path: Path) -> None:
     passed = PassedOver()
     for _ in range(2):
         list(iter_images([tmp_path], passed=passed))
-    assert passed.lines == ("1 file holds no image and was not read as images: 1 .txt (a.txt)",)
+    assert passed.lines == (
+        "1 file holds no image and was not read as images: 1 .txt (a.txt)",
+        f"1 source holds no image ({str(tmp_path)[-80:]}): is a disk not mounted, or the name another one?",
+    )
+
+
+def test_a_source_without_an_image_is_said_beside_others(tmp_path: Path) -> None:
+    """A disk that is not mounted is an empty folder: half of a training set was missing without a word."""
+    for name in ("full", "empty", "notes"):
+        (tmp_path / name).mkdir()
+    (tmp_path / "full" / "a.png").write_bytes(image(0))
+    (tmp_path / "notes" / "a.txt").write_text("x")
+    passed = PassedOver()
+    sources = [tmp_path / name for name in ("empty", "full", "notes")]
+    assert [ref.image_id for ref in iter_images(sources, passed=passed)] == ["full/a.png"]
+    assert passed.empty_line.startswith("2 sources hold no image (")
+    assert passed.empty_line in passed.lines
 
 
 def test_a_name_is_one_line_and_short(tmp_path: Path) -> None:
     (tmp_path / f"{'long' * 50}\n\x1b.txt").write_text("x")
-    (line,) = listed(tmp_path)[1].lines
-    assert line.isprintable()
-    assert len(line) < 200
+    for line in listed(tmp_path)[1].lines:
+        assert line.isprintable()
+        assert len(line) < 200
 
 
 def test_looking_into_captions_takes_little_time(tmp_path: Path) -> None:

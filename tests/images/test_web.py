@@ -284,6 +284,7 @@ def test_a_manifest_cannot_name_what_only_this_machine_reaches(server: Server, t
     assert "localhost is at" in columns.error[3]
 
 
+@pytest.mark.filterwarnings("error")
 def test_other_protocols_and_urls_within_urls() -> None:
     """Neither leads around the rule; a device behind file:// is none of the files that are read."""
     for url, reason in {

@@ -183,7 +183,8 @@ def test_a_plot_ends_where_its_rates_do() -> None:
         return WhyBand(feature="simplicity", low=0.0, high=1.0, came_back=rate_of(rate), training=None)
 
     assert highest([band(0.1, 0.13), band(0.02, 0.9)]) == pytest.approx(0.2)
-    assert highest([band(0.0, 0.5)]) == pytest.approx(0.01)
+    assert highest([band(0.001, 0.5)]) == pytest.approx(0.01)
+    assert highest([band(0.0, 0.5)]) == pytest.approx(0.8)  # no bar: the whisker is all there is to see
     assert highest([band(0.9, 0.95)]) == 1
     assert highest([band(1.0, 1.0)]) == 1
 

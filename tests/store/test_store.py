@@ -163,6 +163,15 @@ def test_rows_that_are_not_there_are_refused(folder: Path, row: int) -> None:
         Store.open(folder).columns(np.array([row]))
 
 
+@pytest.mark.parametrize("rows", [[True, False, True], [0.5], [[0, 1]], ["0"], None])
+def test_what_is_no_position_is_refused(folder: Path, rows: object) -> None:
+    """A mask, above all: read as positions it would give the second row again and again."""
+    store = Store.open(folder)
+    for read in (store.embeddings, store.stored_embeddings, store.columns):
+        with pytest.raises(UsageError, match=r"rows are \S+ of shape .*: expected positions, whole numbers"):
+            read(np.array(rows))
+
+
 def test_coverage_counts_the_unreadable(folder: Path) -> None:
     """An unreadable image lacks; of a blank one nothing can be said, so it is out of scope."""
     coverage = Store.open(folder).coverage
