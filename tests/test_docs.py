@@ -206,6 +206,7 @@ def test_the_tutorial_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
         assert run_here(command) == exit_code_of(command), command
 
 
+@pytest.mark.slow
 @pytest.mark.weights
 @pytest.mark.skipif(find_sscd() is None, reason="no sscd weights: memaudit encoders fetch sscd")
 @pytest.mark.parametrize(
@@ -229,6 +230,7 @@ def run_in_shell(script: str, folder: Path) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False)
 
 
+@pytest.mark.slow
 def test_blocks_give_what_is_printed_below_them(tmp_path: Path) -> None:
     """Every ```bash block of docs/ci runs, in order and in one folder, and what it prints holds the ```text block."""
     blocks = re.findall(r"```bash\n(.*?)```(?:\n\n```text\n(.*?)```)?", CI, re.DOTALL)

@@ -570,6 +570,7 @@ def test_a_motif_that_one_side_repeats_accuses_nobody(clumped: str) -> None:
         assert sum(getattr(each, name) for each in found) <= 0.05 * 80 + 4, name
 
 
+@pytest.mark.slow
 def test_a_clean_generator_is_hardly_ever_accused_and_a_memoriser_nearly_always() -> None:
     """Over 200 seeded runs of 2,000 generations: false alarms at most 5 % at p = 0, power at least 95 % at p = 1 %."""
     clean = [planted(seed, 0.0) for seed in range(RUNS)]

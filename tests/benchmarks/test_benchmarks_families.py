@@ -40,6 +40,7 @@ def pairs_of(*found: tuple[int, str, int, str]) -> Pairs:
     return Pairs(*sides, np.array(copy, object), np.array(other_copy, object))
 
 
+@pytest.mark.slow
 def test_the_whole_benchmark_is_written_with_machine_and_versions(cache: Path, tmp_path: Path) -> None:
     """Both thresholds have precision and recall with intervals; by both group rules an alarm clock is no clock face."""
     options = ["--encoder", "thumbnail", "--sources", "10", "--thresholds", "0.8", "--apart", "0.97"]

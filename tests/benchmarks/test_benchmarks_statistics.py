@@ -26,6 +26,7 @@ DRAWS = {
 LEAST, MOST = 0.85, 0.15  # of few draws; the seeds are fixed
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("line", sorted(LINES))
 def test_intervals_hold_and_tests_accuse_nobody(line: str, tmp_path: Path) -> None:
     """Coverage of every world, its mean, and false alarms; what was computed before fails somewhere."""

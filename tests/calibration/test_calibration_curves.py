@@ -201,6 +201,7 @@ def test_what_falls_short_says_how_many_more(copies: int, others: int, goal: Goa
     assert all(word in choice.shortfall for word in words), choice.shortfall
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("goal", [Goal("precision", 0.9), Goal("recall", 0.8)])
 def test_promises_are_kept_as_often_as_they_say(goal: Goal) -> None:
     """Of 100 sets with known truth, a share below the goal is promised in no more than 2.5 % of those, but for chance

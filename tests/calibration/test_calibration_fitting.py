@@ -92,6 +92,7 @@ def test_a_run_goes_by_it_and_its_report_names_it(known: Known, calibration: Pat
     assert f"By calibration {settled.digest[:12]}" in (tmp_path / "out" / "report.html").read_text()
 
 
+@pytest.mark.slow
 def test_a_higher_cut_finds_fewer_pairs(known: Known, calibration: Path) -> None:
     """Of pairs below the threshold those that are less probable are none."""
     settled = read_calibration(calibration).settled
@@ -254,6 +255,7 @@ def with_probabilities(both: Sides, pairs: RowPairs, progress: Progress) -> Comp
     return Compared(similarity, of[pairs.query, pairs.reference].astype(np.float32), ())
 
 
+@pytest.mark.slow
 def test_weights_of_a_proposal_estimate_the_whole_set(known: Known, monkeypatch: pytest.MonkeyPatch) -> None:
     """Horvitz-Thompson: over many proposals the weighted number of pairs, and of copies among them, is the true one on
     average; whether all pairs are compared on pixels, or some of each band."""

@@ -227,6 +227,7 @@ def test_a_removed_generation_does_not_linger(
     assert (again["coverage"]["total"], again["findings"]) == (6, [])
 
 
+@pytest.mark.slow
 def test_killed_it_leaves_no_report_and_can_be_run_again(
     train: Path, picture_folder: MakeFolder, tmp_path: Path
 ) -> None:

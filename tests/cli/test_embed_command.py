@@ -185,10 +185,11 @@ def stopped(arguments: list[str], store: Path, number: signal.Signals) -> subpro
     return subprocess.CompletedProcess(command, process.returncode, out, err)
 
 
+@pytest.mark.slow
 def test_ctrl_c_is_exit_130_and_can_be_continued(picture_folder: MakeFolder, tmp_path: Path) -> None:
     """One line that says how to go on, one object with --json, no traceback; the same command finishes the store."""
     store = tmp_path / "store"
-    arguments = ["embed", str(picture_folder(300)), "--out", str(store), *THUMBNAIL, "--shard-rows", "1", "--json"]
+    arguments = ["embed", str(picture_folder(100)), "--out", str(store), *THUMBNAIL, "--shard-rows", "1", "--json"]
     done = stopped(arguments, store, signal.SIGINT)
     assert done.returncode == 130
     assert done.stderr == "memaudit: interrupted; run the same command again to continue\n"
@@ -196,13 +197,14 @@ def test_ctrl_c_is_exit_130_and_can_be_continued(picture_folder: MakeFolder, tmp
     assert done.stdout.count("\n") == 1
     assert list(store.glob("*.tmp")) == []
     there = len(list(store.glob("shard-*.h5")))
-    assert there < 300
+    assert there < 100
     oldest = (store / "shard-00000.h5").stat().st_mtime_ns
     assert program(*arguments).code == 0
-    assert len(Store.open(store)) == 300
+    assert len(Store.open(store)) == 100
     assert (store / "shard-00000.h5").stat().st_mtime_ns == oldest
 
 
+@pytest.mark.slow
 def test_killed_while_windows_are_made_it_leaves_no_store_that_passes_for_whole(
     picture_folder: MakeFolder, memaudit: Memaudit, tmp_path: Path
 ) -> None:
@@ -270,10 +272,11 @@ def test_info_counts_windows(picture_folder: MakeFolder, memaudit: Memaudit, tmp
     assert "tiles is unfinished" in memaudit("info", store).out
 
 
+@pytest.mark.slow
 def test_two_runs_at_once(picture_folder: MakeFolder, tmp_path: Path) -> None:
     """The second is refused in one line; the first goes on."""
     store = tmp_path / "store"
-    arguments = ["embed", str(picture_folder(300)), "--out", str(store), *THUMBNAIL, "--shard-rows", "1"]
+    arguments = ["embed", str(picture_folder(80)), "--out", str(store), *THUMBNAIL, "--shard-rows", "1"]
     with subprocess.Popen([sys.executable, "-m", "memaudit", *arguments], stdout=subprocess.DEVNULL) as first:
         while first.poll() is None and not (store / "shard-00000.h5").exists():
             time.sleep(0.001)

@@ -136,6 +136,7 @@ def test_without_opencv_one_line_names_the_command(
     done.failed(2, "finding faces needs OpenCV", 'pip install ".[cpu]"')
 
 
+@pytest.mark.slow
 @needs_photographs
 def test_an_audit_finds_people_beside_images(memaudit: Memaudit, tmp_path: Path) -> None:
     """A copy is one finding of both kinds; the same man on a new picture is a face; strangers are none."""
@@ -221,6 +222,7 @@ def test_a_copy_that_pixels_confirm_is_the_same_picture(memaudit: Memaudit, tmp_
     assert finding["face_similarity"] > 0.8
 
 
+@pytest.mark.slow
 @needs_photographs
 def test_faces_of_other_images_than_the_audits_are_inconclusive(memaudit: Memaudit, tmp_path: Path) -> None:
     """A gallery of one person; a training image lost since it was embedded; a generation lost before its face is."""

@@ -26,6 +26,7 @@ print(rows, (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) // 102
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("dictionary", [True, False])
 @pytest.mark.parametrize("column", ["caption", "notes"])
 def test_a_small_table_of_huge_texts(tmp_path: Path, dictionary: bool, column: str) -> None:

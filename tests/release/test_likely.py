@@ -42,6 +42,7 @@ def test_prompts_stand_for_all_captions(count: int, size: int, seed: int) -> Non
         assert sum(each.weight for each in chosen) == pytest.approx(10 * size)
 
 
+@pytest.mark.slow
 def test_rates_are_right_on_average() -> None:
     """Of 200 captions 20 give their image back, and the score tells 15 of them: weighted rates of 400 choices."""
     rng = np.random.default_rng(0)
