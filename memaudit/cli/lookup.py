@@ -121,8 +121,8 @@ def _lines(answer: Answer) -> list[str]:
         return [
             f"{answer.image}: no match" + (f"; the nearest is {near.image_id}, {near.similarity:.3f}" if near else "")
         ]
-    count = ("at least " if answer.more else "") + plural(len(answer.matches), "match", "matches")
-    return [f"{answer.image}: {count}", *(f"  {_match(match)}" for match in answer.matches)]
+    found = ("at least " if answer.more else "") + plural(len(answer.matches), "match", "matches")
+    return [f"{answer.image}: {found}", *(f"  {_match(match)}" for match in answer.matches)]
 
 
 def _match(match: LookupMatch) -> str:
