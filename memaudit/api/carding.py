@@ -21,9 +21,12 @@ from memaudit.cards.rai import with_rai
 from memaudit.errors import EmptyInputError, UsageError
 from memaudit.exporting.checking import contents, description
 from memaudit.exporting.plan import PLAN
-from memaudit.files import is_store, write_text
+from memaudit.exporting.run import CROISSANT, EXPORT, SUMS
+from memaudit.files import is_store, real, write_text
 from memaudit.report.run_folder import REPORT
+from memaudit.store import MANIFEST
 
+_READ = (REPORT, MANIFEST, PLAN, EXPORT, CROISSANT, SUMS)  # in the folder of a source
 FORMS = ("model-index", "croissant", "cyclonedx", "art53", "ab2013")
 Source = AnyReport | AnyStore | Export
 """A report or the folder of its run, a store, or an export; or what was made or opened there."""
@@ -67,7 +70,8 @@ def write_card(
     croissant (of an export, with its responsible-AI fields), cyclonedx (1.6, a model's bill of materials), art53 (the
     EU's summary of training content) or ab2013 (California). model, training_set: names; "": as the reports say it.
 
-    Raises UsageError for an unknown form, one that lacks its source, and a `model` other than the audits'.
+    Raises UsageError for an unknown form, one that lacks its source, a `model` other than the audits', and an `out`
+    that the card is made from.
 
     >>> store = ma.embed("training", out="store", encoder="thumbnail")
     >>> made = ma.write_card([store, ma.run_dedup(store)], "ab2013.md", to="ab2013", training_set="ours 1")
@@ -76,12 +80,21 @@ def write_card(
     """
     if to not in FORMS:
         raise UsageError(f"unknown --to {to!r}: expected one of {', '.join(FORMS)}")
-    given = _given(_listed(sources), model, training_set)
+    path, listed = Path(out), _listed(sources)
+    _require_apart(path, listed)
+    given = _given(listed, model, training_set)
     _require_of_model(given)
-    path = Path(out)
     text = _text(given, to)
     write_text(path, text)
     return Card(path, to, text, tuple(given.inconclusive))
+
+
+def _require_apart(out: Path, sources: Sequence[Any]) -> None:
+    """Raise UsageError where the card would be written over what it is made from."""
+    for source in sources:
+        place = Path(source) if isinstance(source, str | Path) else source.folder
+        if real(out) in {real(each) for each in (place, *(place / name for name in _READ))}:
+            raise UsageError(f"--out {out} is what the card is made from: name another file")
 
 
 def _require_of_model(given: Given) -> None:

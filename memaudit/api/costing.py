@@ -299,7 +299,7 @@ def _wanted(rows: str | int | None, dim: int | None, store: Store | None, machin
         raise UsageError(f"--price {machines.price:g} is out of range: expected 0 or more for a machine and hour")
     memory = machine.total_memory() if machines.memory is None else _count("--memory", machines.memory)
     one = Machine(machines.cores or machine.cores(), memory, machines.gpus, machines.gpu)
-    return Wanted(count, numbers, one, machines.count, machines.price, seconds_of(machines.within))
+    return Wanted(count, numbers, one, machines.count, machines.price, seconds_of(machines.within, "--within"))
 
 
 def _count(name: str, given: str | int | None) -> int:

@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass
 from memaudit.api.notebook import card
 from memaudit.errors import UsageError
 from memaudit.images.copy_kinds import MOST_COPIES, PLANTED, copies_for
-from memaudit.statistics import Detected, least_drawn, melded_upper
+from memaudit.statistics import MOST_DRAWN, Detected, least_drawn, melded_upper
 from memaudit.types import CONFIDENCE
 
 CONTROLS = 100  # families of held-out images, with fewer an audit gives no p-value
@@ -81,6 +81,10 @@ def plan_sample(
     else:
         prompts, copies = _prompts(rate, 0, confidence, recall, planted), planted
     with_one, with_two = (_prompts(rate, count, confidence, recall, copies) for count in (1, 2))
+    if with_two >= MOST_DRAWN:
+        raise UsageError(
+            f"--rate {rate:g}: {MOST_DRAWN:,} prompts do not show it: ask for a higher one, or more --recall"
+        )
     alone = math.ceil(round(prompts / LEVEL, 6)) - 1
     return SamplePlan(
         rate,

@@ -21,6 +21,7 @@ from PIL import Image
 from memaudit.canaries.register import (
     IMAGES,
     MANIFEST,
+    MASK,
     REGISTER,
     Standing,
     png_of,
@@ -36,7 +37,7 @@ from memaudit.images.decode import UnreadableImageError, decode
 from memaudit.images.image_ref import ImageRef
 
 SCHEMA = "urn:memaudit:canary-keys:1"
-MASK, REPLACED = "mask.png", "replaced.txt"
+REPLACED = "replaced.txt"
 LEVELS = 256
 MASKED = 128  # what stands for the border in the pictures that are handed out
 _SPARE = 100  # pictures beyond twice as many as are needed: some cannot be read, or are there twice

@@ -17,10 +17,12 @@ from PIL import Image
 from memaudit.canaries.drawing import KINDS, caption_of, drawn
 from memaudit.errors import InconclusiveError, InputError, UsageError
 from memaudit.files import make_folder, read_json, sealed, sha256_of, unsealed, whole_file, write_json, write_text
+from memaudit.folders import LOCK
 
 SCHEMA = "urn:memaudit:canaries:1"
 REGISTER, IMAGES, MANIFEST, PROMPTS = "canaries.json", "images", "manifest.csv", "prompts.jsonl"
-LISTED = "canaries.csv"
+LISTED, MASK = "canaries.csv", "mask.png"
+_OWN = (IMAGES, PROMPTS, LISTED, MASK)  # beside the register
 MOST = 100_000
 _ALIKE = 0.9  # correlation of small grey versions that no two reach
 _SMALL = 24
@@ -90,8 +92,13 @@ class Standing:
     asked of it first, for those of a register that is kept for a model in training cannot be made again."""
 
     def __init__(self, path: Path, head: Mapping[str, object], name: str, count: int) -> None:
-        """name: of the list of its `count` entries. Raises UsageError for another register."""
+        """name: of the list of its `count` entries. Raises UsageError for another register, and for a folder that has
+        none and holds something else: beside a training set they would all be trained on, those held back as well."""
         self._path, self._content = path, read_json(path) if path.exists() else None
+        others = (entry.name for entry in path.parent.glob("*") if entry.name not in _OWN)
+        found = [] if self._content is not None else sorted(name for name in others if not name.startswith(LOCK))
+        if found:
+            raise UsageError(f"{path.parent} holds {found[0]}, which is of no canaries: name a folder for them alone")
         told = self._content or {}
         self._entries = entries if isinstance(entries := told.get(name), list) else []
         same = len(self._entries) == count and all(told.get(each) == value for each, value in head.items())

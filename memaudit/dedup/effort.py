@@ -51,8 +51,8 @@ class Budget:
         return self.seconds is None or (estimate is not None and estimate.seconds <= _CLEARLY * self.seconds)
 
 
-def seconds_of(budget: str | float | None) -> float | None:
-    """A budget such as 90m or 1.5h in seconds. Raises UsageError for what is none."""
+def seconds_of(budget: str | float | None, option: str = "--budget") -> float | None:
+    """A time such as 90m or 1.5h in seconds. Raises UsageError, which names the option, for what is none."""
     if budget is None:
         return None
     if isinstance(budget, str):
@@ -62,7 +62,7 @@ def seconds_of(budget: str | float | None) -> float | None:
         seconds = float(budget)
     if not 0 < seconds < float("inf"):
         raise UsageError(
-            f"--budget {budget!r} is no time: expected a number above 0 and s, m, h or d, such as 90m or 2h"
+            f"{option} {budget!r} is no time: expected a number above 0 and s, m, h or d, such as 90m or 2h"
         )
     return seconds
 

@@ -16,10 +16,17 @@ from memaudit.statistics.odds import OddsRatio, odds_ratios
 from memaudit.statistics.ranks import benjamini_hochberg, combined_p, normal_quantile, rank_p
 from memaudit.statistics.relabelling import least_relabelling_p, relabelling_p
 from memaudit.statistics.richness import chao2, new_with_one_more
-from memaudit.statistics.shares import clopper_pearson_lower, clopper_pearson_upper, least_drawn, rate_of
+from memaudit.statistics.shares import (
+    MOST_DRAWN,
+    clopper_pearson_lower,
+    clopper_pearson_upper,
+    least_drawn,
+    rate_of,
+)
 from memaudit.statistics.weighted import WeightedRate, weighted_rate
 
 __all__ = [
+    "MOST_DRAWN",
     "Detected",
     "MeldedRate",
     "OddsRatio",

@@ -13,7 +13,7 @@ Upper = Callable[[int, int, float], float]
 """Of so many of n the bound that is exceeded with this probability."""
 _LEAST = 1e-300  # stands for a zero that would be divided by
 _SUMMED = 1000
-_MOST = 10**12
+MOST_DRAWN = 10**12
 
 
 def rate_of(count: int, coverage: Coverage, confidence: float = CONFIDENCE, effective: float | None = None) -> Rate:
@@ -64,12 +64,12 @@ def least_drawn(limit: float, count: int, confidence: float = CONFIDENCE, upper:
 
     A bound falls about as 1 / n: so the next number to try is that by which it would come to the limit.
     """
-    low, high = count, _MOST
+    low, high = count, MOST_DRAWN
     number = max(1, count + 1)
     while high - low > 1:
         bound = upper(count, number, 1 - confidence)
         low, high = (low, number) if bound <= limit else (number, high)
-        number = math.ceil(min(_MOST, number * bound / limit)) if limit else high
+        number = math.ceil(min(MOST_DRAWN, number * bound / limit)) if limit else high
         if not low < number < high:  # the guess is no use any more
             number = low + 1 if bound > limit and high - low > 2 and number <= low else (low + high) // 2
     return high

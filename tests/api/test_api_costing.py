@@ -225,7 +225,7 @@ WRONG = [
     (["dedup", "--rows", "1M", "--memory", "much"], "--memory 'much' is no number"),
     (["dedup", "--rows", "1M", "--price", "-1"], "--price -1 is out of range"),
     (["dedup", "--rows", "1M", "--pairs", "nan"], "--pairs nan is out of range"),
-    (["dedup", "--rows", "1M", "--within", "soon"], "'soon' is no time"),
+    (["dedup", "--rows", "1M", "--within", "soon"], "--within 'soon' is no time"),
     (["dedup", "no-such-store"], "no-such-store"),
     (["embed", "--rows", "1M", "--encoder", "thumbnail"], "--encoder thumbnail: how fast it is was not measured"),
     (["index", "--rows", "1M", "--recipe", "none"], "unknown recipe 'none'"),

@@ -73,6 +73,13 @@ def test_what_cannot_be_shown_is_refused(options: dict[str, float]) -> None:
         ma.plan_sample(**options)  # type: ignore[arg-type]
 
 
+@pytest.mark.parametrize("planted", [None, 0])
+def test_more_prompts_than_are_counted_are_not_called_enough(planted: int | None) -> None:
+    """10^12 prompts were said to show a rate of which they are not expected to hold one."""
+    with pytest.raises(UsageError, match="--rate 1e-14: 1,000,000,000,000 prompts do not show it"):
+        ma.plan_sample(1e-14, planted=planted)
+
+
 def test_the_command_takes_shares_in_percent(capsys: pytest.CaptureFixture[str]) -> None:
     """0.1% is 0.001; what is no share is exit code 2."""
     assert run(["plan", "sample", "--rate", "0.1%", "--seeds", "4", "--recall", "0.95", "--json"]) == 0

@@ -2,11 +2,12 @@
 
 import json
 from collections import Counter
+from functools import partial
 
 import numpy as np
 import pyarrow.csv as csv
 import pytest
-from pictures import altered, draw
+from pictures import altered, draw, write_pictures
 from PIL import Image
 
 import memaudit as ma
@@ -39,6 +40,20 @@ def test_a_register_that_stands_keeps_its_pictures(canaries, tmp_path, options):
     with pytest.raises(UsageError, match="is another register"):
         ma.make_canaries(folder, **{"each": 3, "copies": COPIES, **options})
     assert {path: path.read_bytes() for path in folder.rglob("*.*")} == before
+
+
+@pytest.mark.parametrize("make", [ma.make_canaries, partial(ma.make_canary_keys, "training", side=64)])
+def test_canaries_have_a_folder_for_themselves(make, tmp_path, monkeypatch):
+    """In that of the training set all of them would be trained on, those that are held back as well."""
+    training = write_pictures(tmp_path / "training", range(12))
+    before = sorted(training.rglob("*"))
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(UsageError, match=r"training holds 0000\.png, which is of no canaries: name a folder for them"):
+        make(out="training", each=1, copies=(1,))
+    assert sorted(path for path in training.rglob("*") if path.name != ".lock") == before
+    made = ma.make_canaries(tmp_path / "alone", each=1, copies=(1,), seed=5)
+    (tmp_path / "alone" / "canaries.json").unlink()
+    assert ma.make_canaries(tmp_path / "alone", each=1, copies=(1,), seed=5).digest == made.digest
 
 
 def test_a_picture_that_was_lost_is_made_again(canaries, tmp_path):

@@ -187,6 +187,18 @@ def test_what_is_no_source_is_one_line(
     assert "\n" not in str(caught.value)
 
 
+def test_a_card_is_not_written_over_what_it_is_made_from(made: Path) -> None:
+    """The report of an audit was gone. A card in the folder of an export, which is one of its files, may be."""
+    for source, name in (("audit", "report.json"), ("store", "store.json"), ("kept", "croissant.json")):
+        place, other = made / source / name, [made / "audit", made / "store", made / "kept"]
+        before = place.read_bytes()
+        with pytest.raises(UsageError, match="is what the card is made from: name another file"):
+            ma.write_card(other, place, to="art53")
+        with pytest.raises(UsageError, match="is what the card is made from: name another file"):
+            ma.write_card([made / "audit" / "report.json"], made / "audit" / "report.json", to="art53")
+        assert place.read_bytes() == before
+
+
 def test_the_command_says_what_is_left(made: Path, capsys: pytest.CaptureFixture[str]) -> None:
     out = made / "command.md"
     arguments = ["card", str(made / "store"), str(made / "dedup"), "--to", "ab2013", "--out", str(out), "--json"]

@@ -125,6 +125,9 @@ def test_forgetting_reaches_what_was_made_of_the_store(tmp_path: Path) -> None:
     assert len(done.pictures) == 2 * 5
     assert done.elsewhere == (str(out), str(tmp_path / "audit"), str(tmp_path / "index"))
     assert pictures(out) == pictures(tmp_path / "audit") == OTHER
+    assert str(tmp_path / "index") in ma.forget_faces(store.folder, "group").elsewhere, "as after a kill"
+    ma.build_index(store.folder, tmp_path / "index", recipe="flat")
+    assert str(tmp_path / "index") not in ma.forget_faces(store.folder, "group").elsewhere
 
 
 def test_stores_and_indexes_of_faces_are_their_owners_alone(tmp_path: Path) -> None:
