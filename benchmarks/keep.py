@@ -34,7 +34,7 @@ from memaudit.similarity import Pairs
 from memaudit.store import NO_FILE, Row
 from memaudit.store.columns import columns_of
 from memaudit.types import Int64, Status, silent
-from scripts.alterations import WHITE, Rng, read_rgb, stream, text_strip
+from scripts.alterations import WHITE, Rng, colour, read_rgb, stream, text_strip
 from scripts.cache import cache_folder
 
 HALVES = ("fit", "report")
@@ -146,6 +146,9 @@ COPIES: Mapping[str, Copy] = MappingProxyType(
         "reduced 0.75": Copy(scaled(0.75)),
         "blurred": Copy(lambda image, rng, beside: image.filter(ImageFilter.GaussianBlur(1))),
         "mirrored": Copy(lambda image, rng, beside: ImageOps.mirror(image)),
+        "recoloured 0.2": Copy(lambda image, rng, beside: colour(image, 0.2, rng)),
+        "recoloured 0.2, PNG": Copy(lambda image, rng, beside: colour(image, 0.2, rng), 0),
+        "recoloured 0.4": Copy(lambda image, rng, beside: colour(image, 0.4, rng)),
         "grey": Copy(lambda image, rng, beside: image.convert("L").convert("RGB")),
         "watermarked": Copy(watermarked),
         "emoji 0.3": Copy(lambda image, rng, beside: emoji(image, 0.3, rng, beside)),

@@ -15,8 +15,14 @@ MESSAGE = "interrupted; run the same command again to continue"
 _state = {"seen": False, "said": False}
 
 
+class Pressed(KeyboardInterrupt):
+    """Ctrl-C. A KeyboardInterrupt itself that comes out of code made of text, as each dataclass has, `python -m`
+    remembers: it ends by the signal then, and not with our exit code."""
+
+
 def watch() -> None:
-    """From now on Ctrl-C raises KeyboardInterrupt, and is remembered: libraries make other errors of it, or swallow it.
+    """From now on Ctrl-C raises `Pressed`, a KeyboardInterrupt, and is remembered: libraries make other errors of
+    it, or swallow it.
 
     Where whoever started this program ignores it, it stays ignored.
     """
@@ -57,7 +63,7 @@ def say() -> None:
 
 def _raise(number: int, frame: FrameType | None) -> None:
     _state["seen"] = True
-    raise KeyboardInterrupt
+    raise Pressed
 
 
 def _raise_later(lost: sys.UnraisableHookArgs, /) -> None:

@@ -51,7 +51,7 @@ from memaudit.report.pages import How
 from memaudit.report.run_folder import PLANTED_PICTURES, keep_for_owner, remove_earlier_pictures
 from memaudit.reviews import read_reviews
 from memaudit.similarity.exact import require_threshold
-from memaudit.store import FACES, Store, require_current
+from memaudit.store import FACES, Store, require_current, require_whole_set
 from memaudit.types import PLANTED_COPIES, Progress, silent
 
 
@@ -236,6 +236,7 @@ def _audited(asked: _Asked, against: AnyStore, out: Path) -> Report:
     if asked.how.alter is not None:
         remove_earlier_pictures(out)
     references = searcher_at(against)
+    require_whole_set(references.store)
     _require_apart(references.store.folder, out)
     if asked.faces.wanted or references.store.manifest.kind == FACES:
         keep_for_owner(out)

@@ -16,9 +16,9 @@ from memaudit.claims.ledger import HEAD, LEDGER, Claim, Ledger
 from memaudit.claims.ledger import today as this_day
 from memaudit.claims.left_open import Open, open_pictures, still_open
 from memaudit.claims.places import answer_without_places, kept_without_places
-from memaudit.claims.vault import LETTER, answer_of, faults_of, kept_of, numbers_kept, place_of
+from memaudit.claims.vault import LETTER, VAULT, answer_of, faults_of, kept_of, place_of, places_in
 from memaudit.errors import InputError, UsageError
-from memaudit.files import reason_of, text_lines, write_text
+from memaudit.files import real, reason_of, text_lines, write_text
 from memaudit.folders import sole_writer_of
 from memaudit.images.cells import lines_of
 from memaudit.words import plural
@@ -170,10 +170,11 @@ def verify_claims(ledger: str | Path, *, line: str | None = None) -> VerifiedCla
             raise
         return VerifiedClaims((str(error),), 0, 0, "")
     faults = [fault for claim in claims.values() for fault in faults_of(read.folder, claim)]
+    known_places = {place_of(read.folder, number) for number in claims}
     faults += [
-        f"{place_of(read.folder, number)} is of no claim of the ledger: run the command that was killed again"
-        for number in numbers_kept(read.folder)
-        if number not in claims
+        f"{place} is of no claim of the ledger: run the command that was killed again, or delete it"
+        for place in places_in(read.folder)
+        if place not in known_places
     ]
     if line is not None and line not in read.chain.digests:
         faults.append(f"no line of the ledger has the digest {line[:80]!r}: it was taken out, or is of another ledger")
@@ -183,8 +184,8 @@ def verify_claims(ledger: str | Path, *, line: str | None = None) -> VerifiedCla
 @dataclass(frozen=True)
 class Excluded:
     """A list of images that must not be trained on. path: where it is; images: how many it names by now; added: of
-    them, by this call. warnings: claims whose answers list less than the training set may hold, a sentence each: what
-    they do not list is not excluded.
+    them, by this call. warnings: claims without an answer, and those whose answers list less than the training set may
+    hold, a sentence each: what is not listed is not excluded.
 
     >>> store = ma.embed("training", out="store", encoder="thumbnail")
     >>> _ = ma.answer_claim("generations/copy.png", store, "claims", claimant="R. Holder")
@@ -207,8 +208,8 @@ def exclude_claimed(ledger: str | Path, out: str | Path, *, hows: str | Sequence
 
     hows: exact, altered, part, re-drawn: how an image must show what was asked for; by default the first three.
 
-    Where an answer lists less than the training set may hold, `warnings` of the result say so. Raises InputError where
-    there is no ledger, or `out` cannot be read.
+    Where an answer lists less than the training set may hold, or a claim has none, `warnings` of the result say so.
+    Raises InputError where there is no ledger, or `out` cannot be read, UsageError for an `out` that is a part of it.
 
     >>> store = ma.embed("training", out="store", encoder="thumbnail")
     >>> _ = ma.answer_claim("generations", store, "claims", claimant="R. Holder")
@@ -218,6 +219,8 @@ def exclude_claimed(ledger: str | Path, out: str | Path, *, hows: str | Sequence
     """
     wanted = _hows(hows)
     read, path = known(Path(ledger)), Path(out)
+    if any(real(path).is_relative_to(read.folder / name) for name in (LEDGER, HEAD, VAULT)):
+        raise UsageError(f"--out {path} is a part of the ledger: name another file")
     with sole_writer_of(path):
         before = set(_ids_in(path))
         found, unsure = set[str](), list[Open]()
@@ -226,7 +229,8 @@ def exclude_claimed(ledger: str | Path, out: str | Path, *, hows: str | Sequence
             unsure += open_pictures(answer)
         unsure = still_open(unsure, _answers(read)) if unsure else []
         write_text(path, lines_of(sorted(before | found)))
-        return Excluded(path, len(before | found), len(found - before), tuple(_warnings(unsure)))
+        warnings = (*_unanswered(read), *_warnings(unsure))
+        return Excluded(path, len(before | found), len(found - before), warnings)
 
 
 def _hows(given: str | Sequence[str]) -> tuple[str, ...]:
@@ -250,6 +254,12 @@ def _answers(ledger: Ledger) -> Iterator[ClaimAnswer]:
     for claim in ledger.claims.values():
         if not claim.deleted and (answer := answer_of(ledger.folder, claim)):
             yield answer
+
+
+def _unanswered(ledger: Ledger) -> Iterator[str]:
+    for claim in ledger.claims.values():
+        if claim.is_open:
+            yield f"claim {claim.number} has no answer yet, and nothing of it is excluded: memaudit claims answer it"
 
 
 def _warnings(pictures: Sequence[Open]) -> Iterator[str]:

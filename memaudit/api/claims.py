@@ -43,7 +43,7 @@ from memaudit.report.document import read_report
 from memaudit.report.model import AuditResults
 from memaudit.report.run_folder import REPORT
 from memaudit.similarity.exact import require_threshold
-from memaudit.store import NO_FILE, Store
+from memaudit.store import NO_FILE, Store, require_whole_set
 from memaudit.types import Progress, Status, silent
 from memaudit.words import plural
 
@@ -200,6 +200,7 @@ def answer_claim(
     options = LookupOptions(views_of(views), threshold, match=match, match_from=match_from, all_matches=True)
     options = by_calibration(options, calibration)
     references = searcher_at(against)
+    require_whole_set(references.store)
     runs = _runs(references.store, dedup, audits)
     by = [*_searched_by(references, options), max_unreadable]
     basis = digest_of([*by, runs.report, [one.seen.digest for one in runs.audits], who])

@@ -25,7 +25,7 @@ from memaudit.report.dedup import write_dedup
 from memaudit.report.model import Report
 from memaudit.report.pages import How
 from memaudit.report.run_folder import keep_for_owner, remove_earlier_pictures
-from memaudit.store import FACES, require_current
+from memaudit.store import FACES, require_current, require_whole_set
 from memaudit.tasks import beside, clear, executing
 from memaudit.types import Progress, silent, unsaid
 
@@ -149,8 +149,8 @@ def _deduped(
     """Measure and write."""
     require_possible(options)
     ruled_out, reviewed = decided.read()
-    opened = store_at(store)
-    other = store_at(against) if against else None
+    opened = require_whole_set(store_at(store))
+    other = require_whole_set(store_at(against)) if against else None
     for line in without(opened):
         tell(line)
     if opened.manifest.kind == FACES:

@@ -12,7 +12,7 @@ from memaudit.api.stores import require_readable
 from memaudit.dedup.options import DedupOptions
 from memaudit.dedup.run import dedup
 from memaudit.encoders.sface import resolve
-from memaudit.errors import InconclusiveError, InputError
+from memaudit.errors import InconclusiveError, InputError, MemauditError
 from memaudit.faces.embed import FaceOptions, count_faces, count_forgotten, embed_faces
 from memaudit.faces.forget import Forgotten as Forgotten
 from memaudit.faces.forget import forget
@@ -21,6 +21,7 @@ from memaudit.faces.summary import Identity, repeated_identities
 from memaudit.faces.uses import uses_of
 from memaudit.images.image_ref import first_frames_line
 from memaudit.images.passed_over import PassedOver
+from memaudit.index import MANIFEST, read_manifest
 from memaudit.report.forgotten import remove_forgotten
 from memaudit.report.naming import naming_tables
 from memaudit.store import FACES, Manifest, Store
@@ -117,14 +118,22 @@ def forget_faces(store: AnyStore, image_ids: str | Sequence[str]) -> Forgotten:
     """
     folder = folder_of(store)
     done = forget(folder, [image_ids] if isinstance(image_ids, str) else list(image_ids))
-    stones, pictures, elsewhere = Manifest.read(folder).forgotten, list[str](), list[str]()
+    left = Store(folder, Manifest.read(folder))  # also of one that is not finished
+    stones, pictures, elsewhere = left.manifest.forgotten, list[str](), list[str]()
     for place in uses_of(folder):
         traces = remove_forgotten(place, stones)
         pictures += map(str, traces.pictures)
-        is_index = (place / "index.json").is_file() and done.removed
-        found = [*traces.naming, *naming_tables(place, stones), *([place] if is_index else [])]
+        found = [*traces.naming, *naming_tables(place, stones), *([place] if _is_older(place, left) else [])]
         elsewhere += map(str, dict.fromkeys(found))
     return replace(done, pictures=tuple(pictures), elsewhere=tuple(elsewhere))
+
+
+def _is_older(place: Path, store: Store) -> bool:
+    """Whether an index is there that was built of another state of the store, and may hold whom that had."""
+    try:
+        return (place / MANIFEST).is_file() and read_manifest(place)["store_digest"] != store.digest
+    except MemauditError:
+        return True
 
 
 @dataclass(frozen=True, repr=False)

@@ -12,7 +12,7 @@ from memaudit.files import keep_private
 from memaudit.index import Index, update_index
 from memaudit.index import build_index as build
 from memaudit.index.manifest import MANIFEST
-from memaudit.store import FACES
+from memaudit.store import FACES, require_whole_set
 from memaudit.types import Progress, silent
 
 
@@ -37,7 +37,7 @@ def build_index(
     """
     if update and recipe is not None:
         raise UsageError("--update keeps the recipe that the index was built by: leave --recipe away")
-    opened, folder = store_at(as_one(store, out)), Path(out)
+    opened, folder = require_whole_set(store_at(as_one(store, out))), Path(out)
     if opened.manifest.kind == FACES:
         keep_private(folder, itself=not folder.exists() or (folder / MANIFEST).is_file())
         note_use(opened, folder)

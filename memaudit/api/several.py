@@ -12,7 +12,7 @@ from memaudit.errors import UsageError
 from memaudit.index import MANIFEST as INDEX
 from memaudit.index import ExactSearch, Searcher
 from memaudit.matching.kept import FOLDER, not_used
-from memaudit.store import Store, merge, merge_by_links
+from memaudit.store import Store, merge, merge_by_links, require_whole_set
 
 Stores = AnyStore | Sequence[AnyStore]
 """A store, or several that are searched as one."""
@@ -44,10 +44,12 @@ def as_one(given: Stores, out: str | Path | None) -> AnyStore:
 
 def searcher_of(given: Stores) -> Searcher:
     """A searcher of a store or an index, or of several stores as one: then of names for their shards in a temporary
-    folder, which goes with it. Raises as `merge`."""
+    folder, which goes with it. Raises as `merge`, and InconclusiveError for a part of a set alone."""
     stores = listed(given)
     if len(stores) == 1:
-        return searcher_at(stores[0])
+        searcher = searcher_at(stores[0])
+        require_whole_set(searcher.store)
+        return searcher
     opened, scratch = _opened(stores), Scratch()
     store = _made_of(merge_by_links(opened, scratch.folder / "stores"), opened)
     store.links_to = store.made_of

@@ -20,6 +20,7 @@ from memaudit.claims.vault import (
     Kept,
     all_kept,
     answer_digest,
+    answer_of,
     delete,
     kept_of,
     new_salt,
@@ -104,7 +105,7 @@ def taken_in(folder: Path, claimant: Claimant, pictures: list[Asked], term: Term
     number = _received(folder, claimant, pictures, term, basis)
     with sole_writer(place_of(folder, number)):
         claim = read_ledger(folder).claims[number]
-        yield Taken(kept_of(folder, claim), claim, read_answer(folder, number) if claim.answered else None)
+        yield Taken(kept_of(folder, claim), claim, answer_of(folder, claim))
 
 
 def _received(folder: Path, claimant: Claimant, pictures: list[Asked], term: Term, basis: str) -> int:

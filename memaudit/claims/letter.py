@@ -25,6 +25,7 @@ from memaudit.images.remote import is_web
 from memaudit.report.inline import Inline, inline
 from memaudit.report.page import write_page
 from memaudit.report.pages import plain_day
+from memaudit.words import plural
 
 SHOWN = 100  # pictures of the letter that are shown, with what was found
 LISTED = 10  # training images, and generations, named of each
@@ -129,7 +130,7 @@ def _cards(answer: ClaimAnswer) -> Iterator[Card]:
 
 
 def _named(image: FoundImage) -> str:
-    family = f", with {len(image.family):,} near-duplicates" if image.family else ""
+    family = f", with {plural(len(image.family), 'near-duplicate')}" if image.family else ""
     return f"{image.uri if is_web(image.uri) else id_without_place(image.image_id)} ({WORDS[image.how]}{family})"
 
 

@@ -94,14 +94,22 @@ def read_kept(folder: Path, number: int) -> Kept:
     return _read(place_of(folder, number) / CLAIM, Kept)
 
 
+def places_in(folder: Path) -> list[Path]:
+    """What the vault holds, but for hidden files."""
+    return sorted((folder / VAULT).glob("[!.]*")) if (folder / VAULT).is_dir() else []
+
+
 def all_kept(folder: Path) -> Iterable[Kept]:
-    """Of all claims whose data are there, by number."""
-    places = sorted((folder / VAULT).glob("[0-9]*")) if (folder / VAULT).is_dir() else []
-    return (_read(place / CLAIM, Kept) for place in places if (place / CLAIM).exists())
+    """Of all claims whose data are there, by number. Copies of a claim's folder beside it are passed over."""
+    for place in places_in(folder):
+        if (place / CLAIM).exists() and place == place_of(folder, (kept := _read(place / CLAIM, Kept)).claim):
+            yield kept
 
 
 def numbers_kept(folder: Path) -> list[int]:
-    return [kept.claim for kept in all_kept(folder)]
+    """Those under which something is kept."""
+    places = [place for place in places_in(folder) if (place / CLAIM).exists()]
+    return [int(place.name) for place in places if place.name.isdecimal()]
 
 
 def write_answer(folder: Path, answer: ClaimAnswer) -> None:
@@ -163,9 +171,11 @@ def answer_of(folder: Path, claim: Claim) -> ClaimAnswer | None:
     kept = kept_of(folder, claim)
     if claim.answered is None:
         return None
+    place = place_of(folder, claim.number) / ANSWER
+    if not place.exists():
+        raise InputError(f"claim {claim.number}: {place} is gone: restore it, or delete the claim")
     answer = read_answer(folder, claim.number)
     if answer_digest(kept, answer) != claim.answered.answer_digest:
-        place = place_of(folder, claim.number) / ANSWER
         raise InputError(f"claim {claim.number}: {place} is not what was answered; restore it")
     return answer
 

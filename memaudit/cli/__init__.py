@@ -5,7 +5,6 @@ from __future__ import annotations
 import sys
 
 from memaudit import interrupts
-from memaudit.memory import refused, watch_imports
 
 __all__ = ["main"]
 
@@ -14,12 +13,16 @@ def main() -> None:
     """Entry point of the `memaudit` command. It knows of Ctrl-C and of little memory before it loads anything."""
     interrupts.watch()
     try:
+        from memaudit.memory import watch_imports
+
         watch_imports()
         from memaudit.cli.app import main as command
 
         code = command()
         interrupts.done()
     except BaseException as error:  # libraries make other errors of a KeyboardInterrupt while they are loaded
+        from memaudit.memory import refused
+
         if interrupts.seen():
             interrupts.say()
             code = interrupts.INTERRUPTED

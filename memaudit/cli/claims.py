@@ -142,7 +142,7 @@ def _answered(run: ClaimRun) -> Iterator[str]:
     yield from (f"not searched: {doubt}" for doubt in said.doubts)
     yield from (f"not all is listed: {line}" for line in run.warnings)
     if said.dedup:
-        yield f"Of {said.dropped:,} of those that were found the dedup run kept nothing."
+        yield f"Found, and the dedup run kept nothing of it: {said.dropped:,}."
     if said.audits:
         anew = f", and drawn anew: {said.given_back_anew:,}" if said.given_back_anew else ""
         yield f"Given back, in {plural(len(said.audits), 'audit')}: {said.given_back:,}{anew}."
@@ -192,11 +192,7 @@ def show(
 def _shown(claim: dict[str, Any]) -> str:
     import json
 
-    from memaudit.api.gating import plain
-
-    return (
-        plain(json.dumps(claim, ensure_ascii=False, indent=2)) if claim["kept"] else f"claim {claim['claim']}: deleted"
-    )
+    return json.dumps(claim, ensure_ascii=False, indent=2) if claim["kept"] else f"claim {claim['claim']}: deleted"
 
 
 @app.command("delete")
@@ -233,7 +229,7 @@ def verify(
     from memaudit.words import plural
 
     found = verify_claims(ledger, line=line)
-    cut = f"; {found.unfinished:,} bytes of a line that was not finished follow it" if found.unfinished else ""
+    cut = f"; after it {plural(found.unfinished, 'byte')} of a line that was not finished" if found.unfinished else ""
     counts = f"{plural(found.lines, 'line')} about {plural(found.claims, 'claim')}"
     said = f"the ledger is as it was written: {counts}{cut}; the digest of the last is {found.head}"
     Console(as_json, quiet).result(found.as_dict(), "\n".join(found.faults) or said)
@@ -250,7 +246,7 @@ def exclude(
     verbose: VerboseFlag = False,
 ) -> None:
     """Add the training images that claims found, with their near-duplicates, to a list for `export --drop`. Exit code
-    3: of some pictures there may be more than claims list."""
+    3: of some pictures there may be more than claims list, or a claim is not answered yet."""
     from memaudit.api.claim_ledger import exclude_claimed
 
     made = exclude_claimed(ledger, out, **({"hows": how} if how else {}))

@@ -107,6 +107,8 @@ def _pixels_line(pixels: OnPixels) -> list[str]:
 
 
 def _lines(answer: Answer) -> list[str]:
+    from memaudit.words import plural
+
     if answer.status != "ok":
         return [f"{answer.image}: {answer.status}"]
     if answer.redrawn:
@@ -119,8 +121,8 @@ def _lines(answer: Answer) -> list[str]:
         return [
             f"{answer.image}: no match" + (f"; the nearest is {near.image_id}, {near.similarity:.3f}" if near else "")
         ]
-    more = "at least " if answer.more else ""
-    return [f"{answer.image}: {more}{len(answer.matches)} matches", *(f"  {_match(match)}" for match in answer.matches)]
+    found = ("at least " if answer.more else "") + plural(len(answer.matches), "match", "matches")
+    return [f"{answer.image}: {found}", *(f"  {_match(match)}" for match in answer.matches)]
 
 
 def _match(match: LookupMatch) -> str:

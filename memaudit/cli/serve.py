@@ -125,6 +125,8 @@ def _serve(server: GuardServer, guard: Guard, console: Console, token_file: Path
             server.serve()
         except KeyboardInterrupt:
             interrupts.expected()
+            interrupts.done()  # whoever presses again, or sends SIGTERM again, waits for no verdict
+            signal.signal(signal.SIGTERM, signal.SIG_DFL)
     console.tell("the server ended: what was being checked got its verdict")
 
 

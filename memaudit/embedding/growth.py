@@ -44,7 +44,8 @@ def _unknown(store: Store, sources: list[Path]) -> str:
         return ""
     what = f"{new:,} images that are not in the store, the first is {first[:80]!r}" if new > 1 else f"{first[:80]!r}"
     more = "" if new > 1 else ", which is not in the store"
-    return f"{', '.join(map(str, sources))} hold by now {what}{more}: memaudit embed adds what is new"
+    hold = "hold" if len(sources) > 1 else "holds"
+    return f"{', '.join(map(str, sources))} {hold} by now {what}{more}: memaudit embed adds what is new"
 
 
 def states_of(sources: Sequence[str | Path]) -> tuple[str, ...]:

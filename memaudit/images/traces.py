@@ -19,7 +19,7 @@ from memaudit.images.turned import turned_on_ground
 from memaudit.types import Float32, Float64, Int64
 
 THUMB = 16
-MEASURE = 2  # to be raised whenever traces of the same bytes become others
+MEASURE = 3  # to be raised whenever traces of the same bytes become others
 _WINDOW = 512
 _LOSSY_TOLERANCE, _SEAM, _SMEAR = 20, 2, 16  # where JPEG smears an edge: levels; pixels; blocks of its colours
 _LEAST_SIDE = 16
@@ -36,6 +36,10 @@ _BEYOND_ZERO = (_LEVELS[:, None] > _STEPS / 2).astype(np.float64)
 _LEAST_COMB, _LEAST_SURE = 0.35, 2.8  # the mean of the comb, without one 0.15 at most; four standard errors
 _COARSER = 2  # than the largest of a file's own steps, by more than which its pixels show another: combs have multiples
 _LEAST_STEPS = 3  # coefficients that must show one
+_LEAST_BORDERS, _LEAST_JUMP, _SURE_JUMP = 16, 0.6, 2.5  # of blocks; levels; of the spread of the other columns
+_COARSER_BLOCKS = 1.5  # than the median of a file's own steps: what no quality from 25 to 90 shows of itself
+_STEP_OF_JUMP = 6.5  # a jump of 1.0 at quality 75, whose step is 7, 2.1 at 50 (13), 3.6 at 25 (25)
+_DRAWN = 0.06  # soft blocks of a photograph are more: edges of drawings lie at the borders of blocks by chance
 _LEAST_BLOCKS, _BLOCKS = 256, 4096  # few blocks of a drawing are alike, and so seem quantised
 _FREQUENCIES = ((0, 1), (1, 0), (2, 0), (1, 1), (0, 2), (0, 3), (1, 2), (2, 1), (3, 0))
 _COLOURS = 1024  # that a picture has which is no photograph, and that no JPEG leaves it with
@@ -90,8 +94,12 @@ def traces_of(data: bytes) -> Traces:
     lowest, low, middle, high = _spectrum(levels[..., 0])
     coloured = _chroma(levels) > _COLOURLESS
     drawn = coloured and window.getcolors(_COLOURS) is not None
+    soft = _soft(levels[..., 0])
     step = 1.0 if drawn else _step(levels[..., 0], (-middle_box[1] % 8, -middle_box[0] % 8))
-    again = step > _COARSER * own_most
+    seen = _step_of_blocks(levels[..., 0]) if soft > _DRAWN else 1.0
+    again = step > _COARSER * own_most or seen > _COARSER_BLOCKS * own
+    if seen > _COARSER_BLOCKS * own:
+        step = max(step, seen)
     return Traces(
         picture.pixels,
         picture.layers,
@@ -102,7 +110,7 @@ def traces_of(data: bytes) -> Traces:
         again,
         coloured,
         _edge_width(levels[..., 0]),
-        _soft(levels[..., 0]),
+        soft,
         thumb,
     )
 
@@ -212,9 +220,33 @@ def _step(grey: Float32, start: tuple[int, int]) -> float:
 
 def _grid(grey: Float32) -> int:
     """The column that blocks begin at, 0 to 7: where neighbours differ more than theirs do."""
-    steps = np.abs(np.diff(grey, axis=1))
-    edges = steps[:, 1:-1] - (steps[:, :-2] + steps[:, 2:]) / 2
+    edges = _beyond_neighbours(grey)
     return (int(np.argmax([edges[:, phase::8].mean() for phase in range(8)])) + 2) % 8
+
+
+def _beyond_neighbours(grey: Float32) -> Float32:
+    """How much more each two neighbours in a row differ than those on either side do."""
+    steps = np.abs(np.diff(grey, axis=1))
+    return np.asarray(steps[:, 1:-1] - (steps[:, :-2] + steps[:, 2:]) / 2)
+
+
+def _step_of_blocks(grey: Float32) -> float:
+    """The step that jumps across the borders of blocks tell of, in the median; 1 where they tell nothing.
+
+    Another brightness, contrast or colour moves the teeth of the comb, and leaves these.
+    """
+    if min(grey.shape) < 8 * _LEAST_BORDERS:
+        return 1.0
+    return max(1.0, _STEP_OF_JUMP * min(_jump(grey), _jump(grey.T)))
+
+
+def _jump(grey: Float32) -> float:
+    """How much more neighbours differ across one column in eight than across the others, in levels; 0 if not surely."""
+    columns = _beyond_neighbours(grey).mean(axis=0)
+    jumps = np.array([np.median(columns[phase::8]) for phase in range(8)])
+    others = np.delete(jumps, jumps.argmax())
+    jump = float(jumps.max() - others.mean())
+    return jump if jump >= max(_LEAST_JUMP, _SURE_JUMP * others.std()) else 0.0
 
 
 def _step_at(grey: Float32, top: int, left: int) -> float:

@@ -50,8 +50,9 @@ from memaudit.report.model import (
 from memaudit.report.page import histogram, percent, percent_down
 from memaudit.report.pages import PLAIN, How, write_report_page
 from memaudit.report.pictures import Pictures
-from memaudit.store import Store
+from memaudit.store import FACES, Store
 from memaudit.types import CONFIDENCE, Int64
+from memaudit.words import plural
 
 SIZE_BANDS = ((2, 2), (3, 4), (5, 9), (10, 19), (20, 99), (100, None))
 SKEWS_REPORTED = 200
@@ -109,8 +110,11 @@ def _shown(
 def _blank(store: Store) -> list[str]:
     """What "every image was compared" does not hold of."""
     count = len(store) - store.coverage.total
-    images = "1 blank image" if count == 1 else f"{count:,} blank images"
-    return [f"{images}, of one colour or almost, stay unless their files are equal"] if count else []
+    if store.manifest.kind == FACES:
+        what = f"{plural(count, 'row')} without a face that can be compared"
+    else:
+        what = f"{plural(count, 'blank image')}, of one colour or almost,"
+    return [f"{what} stay unless their files are equal"] if count else []
 
 
 def _inputs(result: DedupResult) -> dict[str, str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import re
 import socket
@@ -65,6 +66,10 @@ class BoundedServer(ThreadingHTTPServer):
             self.address_family = socket.AF_INET6 if ":" in address else socket.AF_INET
             super().__init__((address, port), handler)
         except (OSError, OverflowError) as error:
+            if isinstance(error, socket.gaierror) or getattr(error, "errno", None) == errno.EADDRNOTAVAIL:
+                raise UsageError(
+                    f"--host {address} cannot be had ({error}): expected an address of this machine"
+                ) from None
             raise UsageError(
                 f"--port {port} cannot be had ({error}): choose another, or 0 for any that is free"
             ) from None

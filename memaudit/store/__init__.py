@@ -7,7 +7,7 @@ that misses a shard or was never finished refuses to be opened: it would answer 
 from memaudit.store.columns import ANOTHER_FILE, NO_FILE, Columns, Row, content_digest, is_one_file, is_same_file
 from memaudit.store.distinct import Listing, Tally, counted
 from memaudit.store.manifest import FACES, IMAGES, MANIFEST, Manifest, NotRead, ViewsOf, encoder_spec
-from memaudit.store.merging import merge, merge_by_links
+from memaudit.store.merging import merge, merge_by_links, require_whole_set
 from memaudit.store.reader import (
     BLOCK_ROWS,
     Block,
@@ -52,6 +52,7 @@ __all__ = [
     "require_current",
     "require_lengths",
     "require_same_encoder",
+    "require_whole_set",
     "unit_rows",
     "verify_store",
     "writing_store",

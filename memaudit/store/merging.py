@@ -69,6 +69,18 @@ def _require_images(stores: Sequence[Store]) -> None:
         require_same_encoder(stores[0], store)
 
 
+def require_whole_set(store: Store) -> Store:
+    """The store, for what tells of a set. Raises InconclusiveError for a part of one: what the other parts hold would
+    pass for searched."""
+    part = store.manifest.part
+    if part and part != "1/1":
+        raise InconclusiveError(
+            f"store {store.folder} is part {part} of {', '.join(store.manifest.sources)}, and nothing can be said of "
+            "the other parts: name their stores too, or make one of all with memaudit merge"
+        )
+    return store
+
+
 def _in_order(stores: Sequence[Store]) -> list[tuple[Store, Shard]]:
     """All shards; those of parts in turn, for a part has each so-manyth shard of the set."""
     if not any(store.manifest.part for store in stores):

@@ -12,9 +12,11 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from face_stores import face_store
 from manifests import edit_manifest
 from pictures import draw, photograph, write_pictures
 from PIL import Image
+from vectors import random_vectors
 
 import memaudit as ma
 from memaudit.store import Store
@@ -150,7 +152,7 @@ def test_films_of_which_the_first_frame_stands_for_all_are_counted(tmp_path: Pat
     guard = ma.open_guard(made, views="none", kinds="partial")
     new = "the training set's sources hold images by now that its store does not"
     assert guard.noted == (f"training images: {line}", new)
-    assert guard.notes[1].startswith(f"{new} ({folder} hold by now '0077.png'")
+    assert guard.notes[1].startswith(f"{new} ({folder} holds by now '0077.png'")
     assert f"Training images: {line}." in run.searched_in
 
 
@@ -245,6 +247,13 @@ def test_dedup_says_how_many_images_are_blank(tmp_path: Path) -> None:
     said = "2 blank images, of one colour or almost, stay unless their files are equal"
     assert (run.results.not_read, run.results.dropped) == ([said], 0)
     assert said in (tmp_path / "dedup" / "report.html").read_text()
+
+
+def test_dedup_of_faces_calls_no_image_blank(tmp_path: Path) -> None:
+    """One without a face is no image of one colour."""
+    store = face_store(tmp_path / "faces", random_vectors(1, 3, 16), without_face=("a", "b"), not_compared={1: "small"})
+    said = "3 rows without a face that can be compared stay unless their files are equal"
+    assert ma.run_dedup(store, out=tmp_path / "dedup", match="none").results.not_read == [said]
 
 
 def test_a_source_without_an_image_is_said(store: Path, generations: Path, tmp_path: Path) -> None:

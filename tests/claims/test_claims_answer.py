@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 from datetime import date
 from pathlib import Path
 
@@ -16,6 +17,7 @@ import memaudit as ma
 from memaudit.claims.answer import how_of
 from memaudit.claims.places import answer_without_places
 from memaudit.claims.vault import salted
+from memaudit.cli.app import run
 from memaudit.errors import EmptyInputError, InconclusiveError, InputError, UsageError
 from memaudit.lookup.results import LookupMatch
 from memaudit.matching.kinds import Kind
@@ -224,6 +226,38 @@ def test_what_was_changed_in_the_vault_is_named(project: Project, tmp_path: Path
     assert "is gone, and no line says so" in ma.verify_claims(tmp_path).faults[0]
 
 
+def test_an_answer_that_was_changed_does_not_stand(project: Project, tmp_path: Path) -> None:
+    """It was told again, and a letter that was gone was made of it."""
+    answered(project, tmp_path)
+    place = tmp_path / "vault/000001/answer.json"
+    place.write_text(place.read_text().replace('"altered"', '"not found"'))
+    (place.parent / "letter.html").unlink()
+    with pytest.raises(InputError, match="not what was answered; restore it"):
+        answered(project, tmp_path)
+    assert not (place.parent / "letter.html").exists()
+    place.unlink()
+    assert "claim 1: " in ma.verify_claims(tmp_path).faults[0]
+
+
+@pytest.mark.parametrize("name", ["000007", "000001 (copy)"])
+def test_a_copy_of_what_is_kept_is_named(project: Project, tmp_path: Path, name: str) -> None:
+    """It holds who asked, and the salt, after the claim was deleted; and no other claim is kept in it."""
+    ma.receive_claim(project.claimed, tmp_path, claimant=WHO)
+    copy = tmp_path / "vault" / name
+    shutil.copytree(tmp_path / "vault/000001", copy)
+    assert ma.delete_claims(tmp_path, claimant=WHO) == [1]
+    (fault,) = ma.verify_claims(tmp_path).faults
+    assert fault.startswith(f"{copy} is of no claim of the ledger")
+    assert ma.receive_claim(project.claimed, tmp_path, claimant="Another") == (8 if name == "000007" else 2)
+
+
+def test_all_that_is_kept_is_shown(project: Project, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """The command cut it after 300 characters."""
+    answered(project, tmp_path)
+    assert run(["claims", "show", "1", "--ledger", str(tmp_path)]) == 0
+    assert capsys.readouterr().out == json.dumps(ma.show_claims(tmp_path, [1])[0], ensure_ascii=False, indent=2) + "\n"
+
+
 def test_a_claim_whose_day_was_changed_is_not_answered(project: Project, tmp_path: Path) -> None:
     """The letter would name it."""
     ma.receive_claim(project.claimed, tmp_path, claimant=WHO, received="2026-01-31", days=28)
@@ -287,6 +321,19 @@ def test_what_claims_found_is_excluded(project: Project, tmp_path: Path) -> None
     assert not {"0003.png", "0005.png", "0009.png"} & set(ids)
     with pytest.raises(UsageError, match="--drop"):
         ma.export(project.dedup, tmp_path / "kept", to="manifest")
+
+
+def test_what_is_not_answered_is_not_excluded(project: Project, tmp_path: Path) -> None:
+    """And the ledger takes no list's place."""
+    ledger = tmp_path / "ledger"
+    ma.receive_claim(project.claimed, ledger, claimant=WHO)
+    (warning,) = ma.exclude_claimed(ledger, tmp_path / "excluded.txt").warnings
+    assert warning.startswith("claim 1 has no answer yet")
+    answered(project, ledger)
+    assert ma.exclude_claimed(ledger, tmp_path / "excluded.txt").warnings == ()
+    with pytest.raises(UsageError, match="is a part of the ledger"):
+        ma.exclude_claimed(ledger, ledger / "ledger.jsonl")
+    assert ma.verify_claims(ledger).faults == ()
 
 
 def test_wrong_input_is_refused(project: Project, tmp_path: Path) -> None:

@@ -36,7 +36,9 @@ def heeded() -> None:
     signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
-@pytest.mark.parametrize("module", ["memaudit.cli.app", "typer", "numpy", "memaudit.api.stores", "h5py", "PIL"])
+@pytest.mark.parametrize(
+    "module", ["memaudit.memory", "memaudit.cli.app", "typer", "numpy", "memaudit.api.stores", "h5py", "PIL"]
+)
 def test_while_modules_are_loaded(tmp_path: Path, module: str) -> None:
     """Also where a library would make an error of its own of it."""
     write_pictures(tmp_path / "in", range(2))
@@ -62,3 +64,35 @@ def test_where_it_is_ignored_it_stays_ignored(tmp_path: Path) -> None:
     command = [sys.executable, "-c", program, "import", "'typer", "memaudit", "--version"]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
     assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_in_code_that_was_made_of_text(tmp_path: Path) -> None:
+    """As where a dataclass is made: `python -m` ended by the signal, after our line, and no exit code was told."""
+    (tmp_path / "program.py").write_text("""
+import sys
+from memaudit import interrupts
+interrupts.watch()
+try:
+    exec("import os, signal; os.kill(os.getpid(), signal.SIGINT); [0 for _ in range(9)]")
+except KeyboardInterrupt:
+    sys.exit(interrupts.INTERRUPTED)
+""")
+    done = subprocess.run([sys.executable, "-m", "program"], cwd=tmp_path, check=False, preexec_fn=heeded)
+    assert done.returncode == 130
+
+
+def test_a_server_that_is_asked_twice_to_end_ends_at_once(tmp_path: Path) -> None:
+    """Else Python goes down under the thread that checks: "terminate called", and exit code 134."""
+    write_pictures(tmp_path / "in", range(3))
+    interrupted(tmp_path, "no event", "", "embed", "in", "--out", "st", "--encoder", "thumbnail")
+    program = """
+import atexit, os, signal
+from memaudit.api.guarding import GuardServer
+atexit.register(os._exit, 134)
+GuardServer.serve = GuardServer.close = lambda self: os.kill(os.getpid(), signal.SIGINT)
+from memaudit.cli import main
+main()
+"""
+    command = [sys.executable, "-c", program, "serve", "st", "--quiet"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False, preexec_fn=heeded)
+    assert (done.returncode, done.stderr) == (130, LINE)

@@ -376,6 +376,9 @@ def test_impossible_options_are_refused(store: Path, tmp_path: Path) -> None:
             ma.open_guard_server(guard, **{option: 0})
     with pytest.raises(UsageError, match="--port 70000"):
         ma.open_guard_server(guard, port=70000)
+    for address in ("300.1.1.1", "192.0.2.1"):  # none, and none of this machine
+        with pytest.raises(UsageError, match=f"--host {address}"):
+            ma.open_guard_server(guard, address=address)
     (tmp_path / "token").write_text("short\n")
     with pytest.raises(InputError, match="holds no token"):
         ma.open_guard_server(guard, token_file=tmp_path / "token")

@@ -5,7 +5,7 @@ import io
 import numpy as np
 import pytest
 from pictures import photograph
-from PIL import Image, ImageDraw, ImageFilter, ImageOps
+from PIL import Image, ImageDraw, ImageEnhance, ImageFilter, ImageOps
 
 from memaudit.images.decode import UnreadableImageError
 from memaudit.images.traces import Traces, traces_of
@@ -98,6 +98,17 @@ def test_the_coarsest_quantisation_is_seen_in_the_pixels() -> None:
 def test_what_was_saved_once_was_not_saved_again(quality: int) -> None:
     """Its own steps are what its pixels show."""
     assert not traces(PICTURE, "JPEG", quality=quality).again
+
+
+@pytest.mark.parametrize("how", [("PNG", {}), ("JPEG", {"quality": 95, "subsampling": 0})], ids=["PNG", "JPEG 95"])
+def test_blocks_are_seen_after_another_colour(how: tuple[str, dict[str, int]]) -> None:
+    """Which leaves no comb: the borders of blocks stay where they are. What never had blocks has none."""
+    curve = [round(255 * (level / 255) ** 0.85) for level in range(256)] * 3
+    recoloured = ImageEnhance.Color(again(PICTURE, 60).point(curve)).enhance(1.2)
+    found = traces(recoloured, how[0], **how[1])
+    assert found.again
+    assert 5 < found.step < 20
+    assert not traces(ImageEnhance.Color(PICTURE.point(curve)).enhance(1.2), how[0], **how[1]).again
 
 
 def test_blocks_that_a_crop_shifted_are_found() -> None:

@@ -46,6 +46,26 @@ def test_parts_become_the_store_of_one_run(count: int, picture_folder: MakeFolde
     assert again.digest == whole.digest
 
 
+def test_a_part_alone_is_no_training_set(picture_folder: MakeFolder, tmp_path: Path) -> None:
+    """What one machine's part has not was told of the whole set, with exit code 0. One of one is whole."""
+    folder = picture_folder(8)
+    (alone,) = parts_of(folder, tmp_path / "whole", 1)
+    ma.open_guard(alone)
+    part, _ = parts_of(folder, tmp_path, 2)
+    for told in (
+        lambda: ma.run_audit(folder, part, out=tmp_path / "audit", planted=0),
+        lambda: ma.run_dedup(part, out=tmp_path / "dedup"),
+        lambda: ma.run_dedup(alone, out=tmp_path / "dedup", against=part),
+        lambda: ma.build_index(part, tmp_path / "index"),
+        lambda: ma.run_lookup(folder, part),
+        lambda: ma.open_guard(part),
+        lambda: ma.answer_claim(folder, part, tmp_path / "claims", claimant="R. Holder"),
+    ):
+        with pytest.raises(InconclusiveError, match=r"is part 1/2 of .*, and nothing can be said of the other"):
+            told()
+    assert not (tmp_path / "claims").exists()
+
+
 @pytest.mark.parametrize("when", ["between", "within"])
 def test_parts_of_two_states_are_not_merged(
     when: str, picture_folder: MakeFolder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
