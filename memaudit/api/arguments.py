@@ -94,8 +94,8 @@ def _taken(where: str, value: object, expected: Any) -> Any:
     if origin is Callable and callable(value):
         return value
     if origin is None and isinstance(value, _ALSO.get(expected, expected)):
-        if expected in _ALSO:
-            return expected(value)
+        if expected in _ALSO:  # a Path may be of a kind that knows URLs
+            return value if isinstance(value, Path) else expected(value)
         if _is_choices(expected):
             return replace(value, **_held(f"{where}.", vars(value), get_type_hints(expected)))
         return value

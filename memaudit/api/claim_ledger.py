@@ -21,6 +21,8 @@ from memaudit.errors import InputError, UsageError
 from memaudit.files import real, reason_of, text_lines, write_text
 from memaudit.folders import sole_writer_of
 from memaudit.images.cells import lines_of
+from memaudit.images.text_rows import TEXT_TABLES
+from memaudit.report.run_folder import BOUND, REPORT
 from memaudit.words import plural
 
 
@@ -209,7 +211,8 @@ def exclude_claimed(ledger: str | Path, out: str | Path, *, hows: str | Sequence
     hows: exact, altered, part, re-drawn: how an image must show what was asked for; by default the first three.
 
     Where an answer lists less than the training set may hold, or a claim has none, `warnings` of the result say so.
-    Raises InputError where there is no ledger, or `out` cannot be read, UsageError for an `out` that is a part of it.
+    Raises InputError where there is no ledger, or `out` cannot be read, UsageError for an `out` that is a part of it, a
+    manifest, or a run's own list.
 
     >>> store = ma.embed("training", out="store", encoder="thumbnail")
     >>> _ = ma.answer_claim("generations", store, "claims", claimant="R. Holder")
@@ -221,6 +224,7 @@ def exclude_claimed(ledger: str | Path, out: str | Path, *, hows: str | Sequence
     read, path = known(Path(ledger)), Path(out)
     if any(real(path).is_relative_to(read.folder / name) for name in (LEDGER, HEAD, VAULT)):
         raise UsageError(f"--out {path} is a part of the ledger: name another file")
+    _require_list(path)
     with sole_writer_of(path):
         before = set(_ids_in(path))
         found, unsure = set[str](), list[Open]()
@@ -231,6 +235,16 @@ def exclude_claimed(ledger: str | Path, out: str | Path, *, hows: str | Sequence
         write_text(path, lines_of(sorted(before | found)))
         warnings = (*_unanswered(read), *_warnings(unsure))
         return Excluded(path, len(before | found), len(found - before), warnings)
+
+
+def _require_list(path: Path) -> None:
+    """Raise UsageError for a manifest, or a list of a run: added to and sorted, the one were none any more, and what is
+    excluded would be among what the other keeps."""
+    is_of_run = path.name in BOUND and (path.parent / REPORT).exists()
+    if path.exists() and (is_of_run or path.suffix.lower() in TEXT_TABLES):
+        raise UsageError(
+            f"--out {path} is no list of what is excluded: name a new file, or one that was written so before"
+        )
 
 
 def _hows(given: str | Sequence[str]) -> tuple[str, ...]:

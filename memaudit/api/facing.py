@@ -24,7 +24,7 @@ from memaudit.images.passed_over import PassedOver
 from memaudit.index import MANIFEST, read_manifest
 from memaudit.report.forgotten import remove_forgotten
 from memaudit.report.naming import naming_tables
-from memaudit.store import FACES, Store
+from memaudit.store import FACES, Manifest, Store
 from memaudit.types import Coverage, Progress, silent
 
 _SHOWN = 20
@@ -118,7 +118,7 @@ def forget_faces(store: AnyStore, image_ids: str | Sequence[str]) -> Forgotten:
     """
     folder = folder_of(store)
     done = forget(folder, [image_ids] if isinstance(image_ids, str) else list(image_ids))
-    left = Store.open(folder)
+    left = Store(folder, Manifest.read(folder))  # also of one that is not finished
     stones, pictures, elsewhere = left.manifest.forgotten, list[str](), list[str]()
     for place in uses_of(folder):
         traces = remove_forgotten(place, stones)

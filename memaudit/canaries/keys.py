@@ -6,10 +6,8 @@ the border as it was has seen it.
 
 from __future__ import annotations
 
-import csv
 import hashlib
 import heapq
-import io
 import json
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
@@ -24,6 +22,8 @@ from memaudit.canaries.register import (
     MASK,
     REGISTER,
     Standing,
+    copies_of,
+    manifest_of,
     png_of,
     require_as_made,
     require_groups,
@@ -160,21 +160,17 @@ def read_keys(folder: Path) -> KeyRegister:
 
 def plant_keys(register: KeyRegister, out: Path) -> Path:
     """Write the copies with their borders, a manifest with their captions, and which training images they stand for;
-    return the manifest's path. Raises InputError for an image_id with a line break, before anything is written."""
-    replaced = lines_of(key.of for key in register.planted)
+    return the manifest's path. Raises InputError for an image_id with a line break, and UsageError where another
+    manifest stands, before anything is written."""
+    replaced, manifest = lines_of(key.of for key in register.planted), manifest_of(register.planted, out)
     make_folder(out / IMAGES)
-    rows = io.StringIO()
-    writer = csv.writer(rows, lineterminator="\n")
-    writer.writerow(["image_id", "path", "caption"])
     for key in register.planted:
         with Image.open(register.image(key)) as opened:
             data = png_of(_bordered(opened.convert("RGB"), key.key, register.border))
-        for copy in range(key.copies):
-            name = f"{key.image_id}-{copy:03d}"
+        for name in copies_of(key):
             write_picture(out / IMAGES / f"{name}.png", data)
-            writer.writerow([name, f"{IMAGES}/{name}.png", key.caption])
     write_text(out / REPLACED, replaced)
-    write_text(out / MANIFEST, rows.getvalue())
+    write_text(out / MANIFEST, manifest)
     return out / MANIFEST
 
 

@@ -7,9 +7,10 @@ import hashlib
 import io
 import json
 import secrets
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Protocol
 
 import numpy as np
 from PIL import Image
@@ -167,19 +168,45 @@ def listed(register: Register) -> str:
 
 
 def plant(register: Register, out: Path) -> Path:
-    """Write the copies that go into training, and a manifest with their captions; return its path."""
+    """Write the copies that go into training, and a manifest with their captions; return its path. Raises UsageError,
+    before anything is written, where another manifest stands."""
+    manifest = manifest_of(register.planted, out)
     make_folder(out / IMAGES)
+    for canary in register.planted:
+        data = register.image(canary).read_bytes()
+        for name in copies_of(canary):
+            write_picture(out / IMAGES / f"{name}.png", data)
+    write_text(out / MANIFEST, manifest)
+    return out / MANIFEST
+
+
+class Planted(Protocol):
+    """What goes into training so many times, under this caption."""
+
+    @property
+    def image_id(self) -> str: ...
+    @property
+    def copies(self) -> int: ...
+    @property
+    def caption(self) -> str: ...
+
+
+def copies_of(planted: Planted) -> list[str]:
+    """The image_ids of its copies."""
+    return [f"{planted.image_id}-{copy:03d}" for copy in range(planted.copies)]
+
+
+def manifest_of(planted: Iterable[Planted], out: Path) -> str:
+    """The manifest of what is planted into `out`. Raises UsageError where another one stands there: that of a training
+    set would be lost."""
     rows = io.StringIO()
     writer = csv.writer(rows, lineterminator="\n")
     writer.writerow(["image_id", "path", "caption"])
-    for canary in register.planted:
-        data = register.image(canary).read_bytes()
-        for copy in range(canary.copies):
-            name = f"{canary.image_id}-{copy:03d}"
-            write_picture(out / IMAGES / f"{name}.png", data)
-            writer.writerow([name, f"{IMAGES}/{name}.png", canary.caption])
-    write_text(out / MANIFEST, rows.getvalue())
-    return out / MANIFEST
+    writer.writerows([name, f"{IMAGES}/{name}.png", each.caption] for each in planted for name in copies_of(each))
+    path = out / MANIFEST
+    if path.exists() and path.read_bytes() != rows.getvalue().encode():
+        raise UsageError(f"{path} is another manifest: plant into a folder of its own, and train on both")
+    return rows.getvalue()
 
 
 def prompts_of(register: Register) -> str:

@@ -19,13 +19,16 @@ def shares_of(values: Values, chosen: Selection, weight: Float64) -> Shares:
     the weighted share with families as the unit (Korn & Graubard 1998), at most the effective number by weights (Kish).
     """
     kept = chosen.kept.astype(np.float64)
-    skew = weigh(values.names, *sums_of(values.of, kept, chosen.family)[:2])
+    having, lacking, _ = sums_of(values.of, kept, chosen.family)
+    skew = weigh(values.names, having, lacking)
     place = {name: number for number, name in enumerate(values.names)}
     order = np.array([place[name] for name in zip(skew.feature, skew.value, strict=True)], dtype=np.int64)
     weighted, _, crossed = sums_of(values.of, weight, chosen.family)
     total, by_family = weight.sum(), np.bincount(chosen.family, weight)
-    share = weighted.k / total
+    everywhere = lacking.k == 0  # a sum of weights differs in its last digits from that of the same in another order
+    share = np.where(everywhere, 1.0, weighted.k / total)
     spread = weighted.kk - 2 * share * crossed + share**2 * float(by_family @ by_family)
+    spread[everywhere] = 0.0
     low, high = _interval(share, spread / total**2, total**2 / float(by_family @ by_family))
     share, low, high = share[order], low[order], high[order]
     before, after = skew.before / len(kept), skew.after / kept.sum()

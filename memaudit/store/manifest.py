@@ -88,6 +88,11 @@ class Manifest:
     places: tuple[Place, ...] = field(default=(), compare=False)
     bound: bool = field(default=True, compare=False)
 
+    @property
+    def command(self) -> str:
+        """What makes such a store."""
+        return "memaudit faces" if self.kind == FACES else "memaudit embed"
+
     def sealed(self) -> dict[str, Any]:
         """What is written: all of it, and its digest."""
         return sealed(self.as_dict())

@@ -89,7 +89,7 @@ class Store:
         if not manifest.complete:
             raise InconclusiveError(
                 f"store {folder} is unfinished ({len(manifest.shards)} shards written): "
-                "run the same memaudit embed command again, it continues"
+                f"run the same {manifest.command} command again, it continues"
             )
         for shard in manifest.shards:
             require_whole(folder / shard.name, shard)

@@ -28,7 +28,7 @@ def verify_store(folder: str | Path) -> list[str]:
     """
     folder = Path(folder)
     manifest = Manifest.read(folder)
-    faults = [] if manifest.complete else [f"{folder} is unfinished: run the same memaudit embed command again"]
+    faults = [] if manifest.complete else [f"{folder} is unfinished: run the same {manifest.command} command again"]
     if manifest.complete:
         faults += [f"{name} is not listed in {MANIFEST}" for name in strays(folder, manifest)]
     store, readable = Store(folder, manifest), list[Shard]()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 import pickle
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +13,7 @@ import pandas as pd
 import pytest
 
 import memaudit as ma
+from memaudit.api.arguments import checked
 
 FUNCTIONS = [name for name in ma.__all__ if inspect.isfunction(getattr(ma, name))]
 FITTING = {"float": 0.5, "Sequence[AnyStore]": ["x"], "Guard": object.__new__(ma.Guard)}
@@ -85,6 +86,19 @@ def test_what_means_the_same_is_taken(folders: Path) -> None:
     found = ma.run_dedup(made[0], threshold=np.float32(0.75), seed=np.int16(1))  # type: ignore[arg-type]
     assert found.threshold == 0.75
     assert type(found.threshold) is float
+
+
+def test_a_path_stays_of_its_kind() -> None:
+    """As that of a library which puts URLs into paths: its text is theirs."""
+
+    class Elsewhere(type(Path())):  # type: ignore[misc]
+        def __str__(self) -> str:
+            return "s3://bucket/training"
+
+    def source_of(given: str | Path | Sequence[str | Path]) -> str:
+        return str(given)
+
+    assert checked(source_of)(Elsewhere("training")) == "s3://bucket/training"
 
 
 def test_too_much_and_too_little_are_told_as_python_does() -> None:

@@ -56,6 +56,18 @@ def test_canaries_have_a_folder_for_themselves(make, tmp_path, monkeypatch):
     assert ma.make_canaries(tmp_path / "alone", each=1, copies=(1,), seed=5).digest == made.digest
 
 
+def test_the_manifest_of_a_training_set_is_not_written_over(canaries, tmp_path):
+    """The same copies are written again."""
+    training = write_pictures(tmp_path / "training", range(3))
+    (training / "manifest.csv").write_text("path\n0000.png\n")
+    before = {path: path.read_bytes() for path in training.rglob("*.*")}
+    with pytest.raises(UsageError, match=r"manifest\.csv is another manifest: plant into a folder of its own"):
+        ma.plant_canaries(canaries, training)
+    assert {path: path.read_bytes() for path in training.rglob("*.*") if path.name != ".lock"} == before
+    written = [ma.plant_canaries(canaries, tmp_path / "planted").read_bytes() for _ in range(2)]
+    assert written[0] == written[1]
+
+
 def test_a_picture_that_was_lost_is_made_again(canaries, tmp_path):
     lost = canaries.register.image(canaries.register.canaries[2])
     data = lost.read_bytes()

@@ -323,6 +323,20 @@ def test_what_claims_found_is_excluded(project: Project, tmp_path: Path) -> None
         ma.export(project.dedup, tmp_path / "kept", to="manifest")
 
 
+@pytest.mark.parametrize("name", ["dedup/keep.txt", "training.csv"])
+def test_nothing_is_excluded_into_another_list(name: str, project: Project, tmp_path: Path) -> None:
+    """What a claim found was added to what a run keeps; and a manifest was sorted, with its head."""
+    answered(project, tmp_path / "ledger")
+    (tmp_path / "dedup").mkdir()
+    for each in ("keep.txt", "report.json"):
+        shutil.copy(project.dedup / each, tmp_path / "dedup")
+    (tmp_path / "training.csv").write_text("path,image_id\na.png,a\n")
+    before = (tmp_path / name).read_bytes()
+    with pytest.raises(UsageError, match="is no list of what is excluded: name a new file"):
+        ma.exclude_claimed(tmp_path / "ledger", tmp_path / name)
+    assert (tmp_path / name).read_bytes() == before
+
+
 def test_what_is_not_answered_is_not_excluded(project: Project, tmp_path: Path) -> None:
     """And the ledger takes no list's place."""
     ledger = tmp_path / "ledger"

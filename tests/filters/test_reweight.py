@@ -136,6 +136,21 @@ def test_a_rare_value_that_is_gone_is_not_restored():
     assert Shares(**columns).restored.tolist() == [False, True]
 
 
+def test_a_word_of_all_that_is_left_has_the_whole_share():
+    """Whatever the digits of the weights: a share of 1.0000000000000002 made a report that nothing reads."""
+    for seed in range(20):
+        rng = np.random.default_rng(seed)
+        kept = np.arange(60) < 50
+        has = np.column_stack([kept | (np.arange(60) < 55), np.arange(60) < 40])
+        weight = np.where(kept, rng.uniform(0.2, 3, 60), 0.0)
+        chosen = Selection(np.arange(60), kept, np.arange(60), np.empty(0, np.int64), Coverage(1, 1))
+        found = shares_of(Values(csr_array(has.astype(float)), [("word", "a"), ("word", "b")], {}, ""), chosen, weight)
+        (place,) = np.flatnonzero(found.value == "a")
+        effective = weight.sum() ** 2 / (weight @ weight)
+        assert (found.share_weighted[place], found.high[place]) == (1.0, 1.0)
+        assert found.low[place] == pytest.approx(0.025 ** (1 / effective))
+
+
 def test_the_limit_holds_weights_down_and_it_is_said(tmp_path):
     """Of women hardly any are left: ten times the mean is not enough for them."""
     made = world(tmp_path / "store", 2)

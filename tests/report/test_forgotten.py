@@ -11,9 +11,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from face_stores import face_store
+from manifests import edit_manifest
 from vectors import random_vectors
 
 import memaudit as ma
+from memaudit.errors import InconclusiveError
 from memaudit.faces.names import tombstone
 from memaudit.faces.uses import note_use, uses_of
 from memaudit.report import forgotten
@@ -128,6 +130,15 @@ def test_forgetting_reaches_what_was_made_of_the_store(tmp_path: Path) -> None:
     assert str(tmp_path / "index") in ma.forget_faces(store.folder, "group").elsewhere, "as after a kill"
     ma.build_index(store.folder, tmp_path / "index", recipe="flat")
     assert str(tmp_path / "index") not in ma.forget_faces(store.folder, "group").elsewhere
+
+
+def test_whoever_is_in_an_unfinished_store_is_forgotten_too(tmp_path: Path) -> None:
+    """And what is said of it names the command that finishes it."""
+    store = face_store(tmp_path / "faces", random_vectors(1, 3, 16), parents=("a", "a", "b"))
+    edit_manifest(store.folder, lambda manifest: manifest.update(complete=False))
+    assert ma.forget_faces(store.folder, "a").removed == ("a#face-1", "a#face-2")
+    with pytest.raises(InconclusiveError, match="run the same memaudit faces command again"):
+        ma.summarise_faces(store.folder)
 
 
 def test_stores_and_indexes_of_faces_are_their_owners_alone(tmp_path: Path) -> None:
