@@ -27,6 +27,7 @@ from memaudit.audit.run import audit as audit_images
 from memaudit.audit.shortfalls import Unseen, Views
 from memaudit.embedding.growth import grown
 from memaudit.embedding.options import EmbedOptions
+from memaudit.embedding.run import require_outside
 from memaudit.encoders.catalog import is_known
 from memaudit.errors import UsageError
 from memaudit.faces.audit import AuditedImages, FaceAuditOptions, audit_faces_alone, audit_faces_beside
@@ -237,6 +238,7 @@ def _audited(asked: _Asked, against: AnyStore, out: Path) -> Report:
         remove_earlier_pictures(out)
     references = searcher_at(against)
     require_whole_set(references.store)
+    require_outside(out, references.store.sources)
     _require_apart(references.store.folder, out)
     if asked.faces.wanted or references.store.manifest.kind == FACES:
         keep_for_owner(out)

@@ -19,6 +19,7 @@ from memaudit.dedup.ignored import RuledOut, read_ruled_out
 from memaudit.dedup.options import DedupOptions, require_possible
 from memaudit.dedup.reviewed import Reviewed, read_reviewed
 from memaudit.dedup.run import dedup, forget
+from memaudit.embedding.run import require_outside
 from memaudit.faces.uses import note_use
 from memaudit.matching.kinds import COPIES, kinds_of
 from memaudit.report.dedup import write_dedup
@@ -151,6 +152,8 @@ def _deduped(
     ruled_out, reviewed = decided.read()
     opened = require_whole_set(store_at(store))
     other = require_whole_set(store_at(against)) if against else None
+    for each in filter(None, (opened, other)):
+        require_outside(out, each.sources)
     for line in without(opened):
         tell(line)
     if opened.manifest.kind == FACES:

@@ -218,7 +218,7 @@ def _but(passed: PassedOver | None) -> str:
 
 
 def require_outside(folder: Path, sources: Sequence[str | Path]) -> None:
-    """Raise UsageError for a store, or an export, inside one of its sources: its files would be taken for images."""
+    """Raise UsageError for what is made of sources inside one of them: its files would be taken for images."""
     for source in (Path(source) for source in sources if not is_url(str(source))):
         if source.is_dir() and real(folder).is_relative_to(real(source)):
             raise UsageError(f"{folder} lies inside the source {source}: choose an --out outside of it")

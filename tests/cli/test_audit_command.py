@@ -193,6 +193,15 @@ def test_out_inside_the_generations(memaudit: Memaudit, train: Path, generations
     called.failed(2, "lies inside the source")
 
 
+@pytest.mark.parametrize("command", ["audit", "dedup"])
+def test_out_inside_the_training_images(memaudit: Memaudit, train: Path, generations: Path, command: str) -> None:
+    """Its thumbnails would be trained on, and be in the store of the next time. Nothing that embed reads is left."""
+    out = Path(Store.open(train).sources[0]) / "out"
+    given = (generations, "--against", train) if command == "audit" else (train,)
+    memaudit(command, *given, "--out", out).failed(2, "lies inside the source", "choose an --out outside of it")
+    assert {path.name for path in out.iterdir()} <= {".lock", ".memaudit-run"}
+
+
 def test_the_training_set_is_not_overwritten(
     memaudit: Memaudit, make_store: MakeStore, picture_folder: MakeFolder, generations: Path, tmp_path: Path
 ) -> None:

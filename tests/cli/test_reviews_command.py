@@ -92,7 +92,8 @@ def test_what_counts_as_no_copy_is_not_drawn(audited: Path, change: dict[str, An
     """Whoever looks at it rightly says "not a copy": that says nothing of how many of the copies found are some."""
     report = read_report(audited)
     first, second = report.findings
-    changed = SimpleNamespace(report=replace(report, findings=[replace(first, **change), second]))
+    findings = [replace(first, **change), second]
+    changed = SimpleNamespace(report=replace(report, findings=findings), folder=audited)
     made = ma.sample_findings(changed, "sample.jsonl")
     assert (made.lines, made.of) == (1, 1)
     (drawn,) = lines_of(made.path)
