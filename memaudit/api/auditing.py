@@ -13,7 +13,7 @@ from memaudit.api.defaults import DEFAULT_VIEWS
 from memaudit.api.encoding import Encoding as Encoding
 from memaudit.api.page_choices import AS_IT_IS, how_to_show
 from memaudit.api.page_choices import PageChoices as PageChoices
-from memaudit.api.places import AnyStore, Files, files_of, folder_of, searcher_at
+from memaudit.api.places import AnyStore, Files, files_of, folder_of, searcher_of_set
 from memaudit.api.runs import AuditRun, DedupRun, Place
 from memaudit.api.runs_given import table_of
 from memaudit.api.several import Stores, as_one, without
@@ -52,7 +52,7 @@ from memaudit.report.pages import How
 from memaudit.report.run_folder import PLANTED_PICTURES, keep_for_owner, remove_earlier_pictures
 from memaudit.reviews import read_reviews
 from memaudit.similarity.exact import require_threshold
-from memaudit.store import FACES, Store, require_current, require_whole_set
+from memaudit.store import FACES, Store, require_current
 from memaudit.types import PLANTED_COPIES, Progress, silent
 
 
@@ -236,8 +236,7 @@ def _audited(asked: _Asked, against: AnyStore, out: Path) -> Report:
     """Measure and write. Raises InconclusiveError and EmptyInputError for what could not be measured."""
     if asked.how.alter is not None:
         remove_earlier_pictures(out)
-    references = searcher_at(against)
-    require_whole_set(references.store)
+    references = searcher_of_set(against)
     require_outside(out, references.store.sources)
     _require_apart(references.store.folder, out)
     if asked.faces.wanted or references.store.manifest.kind == FACES:

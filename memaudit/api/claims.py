@@ -15,7 +15,7 @@ from memaudit.api.calibrated_options import by_calibration
 from memaudit.api.encoding import Encoding
 from memaudit.api.looking_up import Sought, searched
 from memaudit.api.notebook import card
-from memaudit.api.places import AnyStore, searcher_at, sources_of
+from memaudit.api.places import AnyStore, searcher_of_set, sources_of
 from memaudit.api.runs import AuditRun, DedupRun
 from memaudit.api.runs_given import table_of
 from memaudit.claims.answer import HOWS, NOT_DECIDED, ClaimAnswer, answered
@@ -43,7 +43,7 @@ from memaudit.report.document import read_report
 from memaudit.report.model import AuditResults
 from memaudit.report.run_folder import REPORT
 from memaudit.similarity.exact import require_threshold
-from memaudit.store import NO_FILE, Store, require_whole_set
+from memaudit.store import NO_FILE, Store
 from memaudit.types import Progress, Status, silent
 from memaudit.words import plural
 
@@ -199,8 +199,7 @@ def answer_claim(
     term = Term.of(received, days, today())
     options = LookupOptions(views_of(views), threshold, match=match, match_from=match_from, all_matches=True)
     options = by_calibration(options, calibration)
-    references = searcher_at(against)
-    require_whole_set(references.store)
+    references = searcher_of_set(against)
     runs = _runs(references.store, dedup, audits)
     by = [*_searched_by(references, options), max_unreadable]
     basis = digest_of([*by, runs.report, [one.seen.digest for one in runs.audits], who])

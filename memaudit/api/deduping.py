@@ -152,8 +152,7 @@ def _deduped(
     ruled_out, reviewed = decided.read()
     opened = require_whole_set(store_at(store))
     other = require_whole_set(store_at(against)) if against else None
-    for each in filter(None, (opened, other)):
-        require_outside(out, each.sources)
+    require_outside(out, (*opened.sources, *(other.sources if other is not None else ())))
     for line in without(opened):
         tell(line)
     if opened.manifest.kind == FACES:

@@ -71,6 +71,15 @@ def searcher_at(place: AnyStore) -> Searcher:
     return place if isinstance(place, Index) else open_searcher(folder_of(place))
 
 
+def searcher_of_set(place: AnyStore) -> Searcher:
+    """The same, for what tells of a set. Raises InconclusiveError for a part of one alone."""
+    from memaudit.store import require_whole_set
+
+    searcher = searcher_at(place)
+    require_whole_set(searcher.store)
+    return searcher
+
+
 def sources_of(given: str | Path | Sequence[str | Path]) -> list[str]:
     """One source, or several, as `iter_images` takes them."""
     return [str(given)] if isinstance(given, str | Path) else list(map(str, given))

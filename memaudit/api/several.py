@@ -6,13 +6,13 @@ import weakref
 from collections.abc import Sequence
 from pathlib import Path
 
-from memaudit.api.places import AnyStore, Scratch, folder_of, searcher_at, store_at
+from memaudit.api.places import AnyStore, Scratch, folder_of, searcher_of_set, store_at
 from memaudit.embedding.windows import DETAILS, TILES
 from memaudit.errors import UsageError
 from memaudit.index import MANIFEST as INDEX
 from memaudit.index import ExactSearch, Searcher
 from memaudit.matching.kept import FOLDER, not_used
-from memaudit.store import Store, merge, merge_by_links, require_whole_set
+from memaudit.store import Store, merge, merge_by_links
 
 Stores = AnyStore | Sequence[AnyStore]
 """A store, or several that are searched as one."""
@@ -47,9 +47,7 @@ def searcher_of(given: Stores) -> Searcher:
     folder, which goes with it. Raises as `merge`, and InconclusiveError for a part of a set alone."""
     stores = listed(given)
     if len(stores) == 1:
-        searcher = searcher_at(stores[0])
-        require_whole_set(searcher.store)
-        return searcher
+        return searcher_of_set(stores[0])
     opened, scratch = _opened(stores), Scratch()
     store = _made_of(merge_by_links(opened, scratch.folder / "stores"), opened)
     store.links_to = store.made_of

@@ -19,14 +19,14 @@ from memaudit.dedup.framed import framed
 from memaudit.dedup.linked import linked
 from memaudit.dedup.results import Cleanness, Decisions
 from memaudit.dedup.tracing import GONE, traced
-from memaudit.images.traces import THUMB, Traces
+from memaudit.images.traces import DRAWN, THUMB, Traces
 from memaudit.similarity import Pairs
 from memaudit.tasks import Executor
 from memaudit.types import Coverage, Float64, Int64, Progress
 
 MOST_READ = 256  # images of a family that are read: of larger ones those with the most near-duplicates
 _HIGH, _MIDDLE, _LOW = 2.0, 2.5, 3.0  # each factor of ten that the upper bands of the spectrum lack
-_WIDE, _DRAWN = 1.5, 0.06  # each doubling of the width of edges; of drawings the median image is so soft at most
+_WIDE = 1.5  # each doubling of the width of edges, of drawings: the median image is as soft as `DRAWN` at most
 _COARSE, _COMPRESSED, _AGAIN = 8.0, 0.8, 0.5  # each doubling of the quantisation beyond this step; a second one
 _FRAMED, _FRAMED_AGAIN, _MOST_FRAMED = 0.8, 0.5, 4  # a first frame or strip; each further one; that count
 _COLOURLESS = 1.0
@@ -199,7 +199,7 @@ def _is_drawn(soft: Float64, family: Int64) -> NDArray[np.bool_]:
     first = np.flatnonzero(np.diff(family[order], prepend=-1))
     count = np.diff(first, append=len(order))
     median = soft[order][first + (count - 1) // 2]
-    drawn = family[order][first][median <= _DRAWN]
+    drawn = family[order][first][median <= DRAWN]
     return np.asarray(np.isin(family, drawn))
 
 

@@ -39,7 +39,7 @@ _LEAST_STEPS = 3  # coefficients that must show one
 _LEAST_BORDERS, _LEAST_JUMP, _SURE_JUMP = 16, 0.6, 2.5  # of blocks; levels; of the spread of the other columns
 _COARSER_BLOCKS = 1.5  # than the median of a file's own steps: what no quality from 25 to 90 shows of itself
 _STEP_OF_JUMP = 6.5  # a jump of 1.0 at quality 75, whose step is 7, 2.1 at 50 (13), 3.6 at 25 (25)
-_DRAWN = 0.06  # soft blocks of a photograph are more: edges of drawings lie at the borders of blocks by chance
+DRAWN = 0.06  # share of soft blocks: of a photograph more, and of drawings edges lie at the borders of blocks by chance
 _LEAST_BLOCKS, _BLOCKS = 256, 4096  # few blocks of a drawing are alike, and so seem quantised
 _FREQUENCIES = ((0, 1), (1, 0), (2, 0), (1, 1), (0, 2), (0, 3), (1, 2), (2, 1), (3, 0))
 _COLOURS = 1024  # that a picture has which is no photograph, and that no JPEG leaves it with
@@ -96,10 +96,9 @@ def traces_of(data: bytes) -> Traces:
     drawn = coloured and window.getcolors(_COLOURS) is not None
     soft = _soft(levels[..., 0])
     step = 1.0 if drawn else _step(levels[..., 0], (-middle_box[1] % 8, -middle_box[0] % 8))
-    seen = _step_of_blocks(levels[..., 0]) if soft > _DRAWN else 1.0
-    again = step > _COARSER * own_most or seen > _COARSER_BLOCKS * own
-    if seen > _COARSER_BLOCKS * own:
-        step = max(step, seen)
+    again, blocks = step > _COARSER * own_most, _step_of_blocks(levels[..., 0]) if soft > DRAWN else 1.0
+    if blocks > _COARSER_BLOCKS * own:
+        step, again = max(step, blocks), True
     return Traces(
         picture.pixels,
         picture.layers,
